@@ -1,0 +1,155 @@
+package election
+
+import "time"
+
+// core is everything an elector knows and decides by. It is a plain value: step takes one and returns
+// the next, so that it can be tabled, copied and explored.
+type core struct {
+	releaseNow bool // on shutdown, do not wait for promises: whoever got them is known to have stopped
+
+	phase    Phase
+	cause    Cause
+	shutdown bool // asked to stop
+	fenced   bool // etcd went back in time
+	done     bool // nothing is left to wind up; the loop may return
+
+	// The session and its lease. session numbers the current one; events of others are ignored.
+	session  int
+	stage    stage
+	attempt  int // opens since a session last lived for a whole TTL
+	openedAt Instant
+	lease    lease
+	raftTerm uint64  // greatest seen in any reply of this session
+	contact  Instant // when the latest answered request was sent
+	refusal  string
+
+	// The candidacy.
+	key        ownKey
+	campaign   call
+	won        bool // Campaign returned nil
+	wonAt      Instant
+	ack        Renewal // newest acknowledged renewal of the lease; zero when none
+	ackedIn    Instant // deadline in force when it arrived
+	proving    Renewal // that the confirmation under way is for, and its ackedIn
+	provingIn  Instant
+	settled    Instant // Sent of the newest renewal that was confirmed or found not to count
+	confirming call
+	rebinding  call
+	unresolved bool // a rebind is under way or its outcome is unknown: no renewal counts
+
+	term   term
+	ending ending
+
+	// What is known of the others.
+	leader      Candidate
+	predecessor Instant // when its deletion was seen
+	seen        evidence
+}
+
+// stage is where the session stands.
+type stage uint8
+
+const (
+	noSession stage = iota
+	opening
+	open
+	closing
+)
+
+// lease is the current lease. acked is the deadline by acknowledgements alone: the base from which a
+// first confirmed renewal is judged, and the end of a follower's session.
+type lease struct {
+	id       LeaseID
+	ttl      time.Duration
+	raftTerm uint64 // in which it was granted; 0 when that is not known
+	acked    Instant
+}
+
+// ownKey is the candidate's key. token and mod are known once Campaign has returned.
+type ownKey struct {
+	path  string
+	seen  bool // in etcd, and not known to have gone
+	token int64
+	mod   int64 // last own write
+	lease LeaseID
+}
+
+// call is a request of which at most one is under way.
+type call struct {
+	inFlight  bool
+	notBefore Instant
+}
+
+// term is the answering side and the work of one leadership.
+type term struct {
+	begun    bool // leadership was published
+	over     bool // and will never be answered again
+	stopped  bool // promised is final
+	working  bool // work has not been joined
+	deadline Instant
+	promised Instant
+}
+
+// ending is the winding up of a session: stop answering, join work, let promises run out, release.
+type ending struct {
+	on       bool
+	cause    Cause
+	release  bool // delete the key and revoke the lease through this session
+	promises bool // wait for them; pointless once the key is gone
+}
+
+// evidence is the furthest that etcd has been seen. It is judged only against replies that were sent
+// after it was received, since the headers of single members lag.
+type evidence struct {
+	revision   int64
+	revisionAt Instant
+	token      int64
+	tokenAt    Instant
+}
+
+// claim is what the candidate believes about its key.
+func (c *core) claim() Claim { return Claim{Token: c.key.token, Mod: c.key.mod, Lease: c.key.lease} }
+
+// certainUntil is when the published term's certainty ends.
+func (c *core) certainUntil() Instant { return c.term.deadline.Add(-Margin(c.lease.ttl)) }
+
+// leading reports whether a term is published and not over. It is not the answer: that needs a clock.
+func (c *core) leading() bool { return c.term.begun && !c.term.over }
+
+// retryAfter is the pause after a request that was not answered.
+func (c *core) retryAfter() time.Duration { return max(c.lease.ttl/40, 25*time.Millisecond) }
+
+// verifyBy is when an unpublished winner gives its key up.
+func (c *core) verifyBy() Instant { return c.wonAt.Add(c.lease.ttl / 2) }
+
+// wake is the next instant at which the core has something to do on its own; zero when there is none.
+func (c *core) wake() Instant {
+	var at Instant
+	sooner := func(t Instant) {
+		if t > 0 && (at == 0 || t < at) {
+			at = t
+		}
+	}
+	if c.stage != open {
+		return 0
+	}
+	if c.ending.on {
+		if c.ending.promises && c.term.stopped && !c.term.working {
+			sooner(c.term.promised)
+		}
+	} else {
+		sooner(c.lease.acked)
+	}
+	if c.leading() {
+		sooner(c.certainUntil())
+	}
+	if c.won && !c.term.begun {
+		sooner(c.verifyBy())
+	}
+	for _, call := range []call{c.campaign, c.confirming, c.rebinding} {
+		if !call.inFlight {
+			sooner(call.notBefore)
+		}
+	}
+	return at
+}

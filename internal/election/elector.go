@@ -1,0 +1,127 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// Config is what an Elector needs. All fields but Recorder are required.
+type Config struct {
+	Identity    string
+	Incarnation string // random, new for each process
+	Election    string // for the work's information; the store knows its keys
+
+	TTL        time.Duration // asked for; a whole number of seconds from MinTTL to MaxTTL
+	AnswerMax  time.Duration // the longest promise in one answer
+	ReleaseNow bool          // on shutdown, release without waiting for promises
+
+	Clock    Clock
+	Store    Store
+	Logger   *slog.Logger
+	Recorder Recorder // nil: nothing is recorded
+}
+
+// Recorder is told of what is worth counting. Its methods are called from the elector's loop and must
+// not block.
+type Recorder interface {
+	Renewal(result RenewalResult, renewal, confirmation time.Duration) // zero: not known
+	Handover(time.Duration)
+	Session(SessionResult)
+	TermStarted()
+	TermEnded(Cause)
+	LeaderChanged()
+	LoopLag(time.Duration)
+}
+
+// Lead is the work of one term. It is called when the term begins and must return soon after ctx is
+// cancelled, whose cause is a *CauseError; the key is not released before it has returned. When it
+// returns earlier, the elector resigns.
+type Lead func(ctx context.Context, term Term) error
+
+// Elector is a candidate in one election. Answer, Look, Watch and LoopAge may be called concurrently
+// with Run and with each other, before, during and after it.
+type Elector struct {
+	cfg      Config
+	desk     *desk
+	lastLoop atomic.Int64 // Instant of the loop's latest turn; 0 before Run
+
+	run *run // owned by Run's goroutine
+}
+
+// New checks the configuration. It starts nothing.
+func New(cfg Config) (*Elector, error) {
+	switch {
+	case cfg.Identity == "" || cfg.Incarnation == "":
+		return nil, errors.New("election: identity and incarnation must not be empty")
+	case cfg.TTL < MinTTL || cfg.TTL > MaxTTL || cfg.TTL%time.Second != 0:
+		return nil, fmt.Errorf("election: TTL %v is not a whole number of seconds from %v to %v", cfg.TTL, MinTTL, MaxTTL)
+	case cfg.AnswerMax <= 0:
+		return nil, fmt.Errorf("election: longest answer %v must be positive", cfg.AnswerMax)
+	case cfg.Clock == nil || cfg.Store == nil || cfg.Logger == nil:
+		return nil, errors.New("election: clock, store and logger are required")
+	}
+	if cfg.Recorder == nil {
+		cfg.Recorder = noRecorder{}
+	}
+	e := &Elector{cfg: cfg, desk: newDesk(cfg.Clock, cfg.AnswerMax, cfg.Identity)}
+	e.desk.publish(State{Phase: Connecting, Since: time.Now()}, facts{})
+	return e, nil
+}
+
+// Answer evaluates leadership at this instant. A yes is a promise: it holds for ExpiresIn, which is at
+// most limit and at most the configured longest answer, and the key stays until then. It does not block.
+func (e *Elector) Answer(limit time.Duration) Answer { return e.desk.answer(max(0, limit)) }
+
+// AnswerMax is the longest promise that Answer gives.
+func (e *Elector) AnswerMax() time.Duration { return e.cfg.AnswerMax }
+
+// Look evaluates leadership at this instant and promises nothing. It does not block.
+func (e *Elector) Look() Answer { return e.desk.answer(0) }
+
+// Watch returns the published state and a channel that is closed when a newer one is published.
+func (e *Elector) Watch() (State, <-chan struct{}) { return e.desk.watch() }
+
+// Identity is the configured identity.
+func (e *Elector) Identity() string { return e.cfg.Identity }
+
+// Incarnation tells this process from others of the same identity.
+func (e *Elector) Incarnation() string { return e.cfg.Incarnation }
+
+// LoopAge is how long ago the elector's loop last ran; zero before Run. A healthy loop runs several
+// times per TTL.
+func (e *Elector) LoopAge() time.Duration {
+	last := Instant(e.lastLoop.Load())
+	if last == 0 {
+		return 0
+	}
+	return e.cfg.Clock.Now().Sub(last)
+}
+
+// Stalled reports whether the loop has not run for so long that the process should be restarted: the
+// TTL while a term is under way, twice that otherwise.
+func (e *Elector) Stalled() bool {
+	state, _ := e.desk.watch()
+	limit := 2 * e.cfg.TTL
+	if state.Phase == Leader || state.Phase == SteppingDown {
+		limit = e.cfg.TTL
+	}
+	return e.LoopAge() > limit
+}
+
+// alive tells the store whether keep-alives may go out.
+func (e *Elector) alive() bool { return e.LoopAge() <= StallLimit(e.cfg.TTL) }
+
+// noRecorder records nothing.
+type noRecorder struct{}
+
+func (noRecorder) Renewal(RenewalResult, time.Duration, time.Duration) {}
+func (noRecorder) Handover(time.Duration)                              {}
+func (noRecorder) Session(SessionResult)                               {}
+func (noRecorder) TermStarted()                                        {}
+func (noRecorder) TermEnded(Cause)                                     {}
+func (noRecorder) LeaderChanged()                                      {}
+func (noRecorder) LoopLag(time.Duration)                               {}

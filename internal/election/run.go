@@ -1,0 +1,363 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// The bounds of the back-off between attempts at a session.
+const (
+	backoffBase = 100 * time.Millisecond
+	backoffMax  = 5 * time.Second
+)
+
+// openTimeout bounds one attempt at a session.
+const openTimeout = 10 * time.Second
+
+// Run takes part in the election until ctx ends, then winds up: answers no, joins the work, lets
+// promises run out, releases the key and closes the session. With etcd out of reach the release takes
+// at most a few seconds more. lead is the work of each term; nil means that the term needs none in
+// this process. Run may be called once. Nothing it started is left when it returns; the error is
+// always nil today and reserved for failures that no retry can mend.
+func (e *Elector) Run(ctx context.Context, lead Lead) error {
+	if lead == nil {
+		lead = func(ctx context.Context, _ Term) error { <-ctx.Done(); return nil }
+	}
+	r := newRun(e, lead)
+	defer r.finish()
+	r.handle(Tick{})
+	stop := ctx.Done()
+	for !r.core.done {
+		due := r.arm()
+		select {
+		case ev := <-r.events:
+			r.handle(ev)
+		case <-r.timer.C:
+			e.cfg.Recorder.LoopLag(max(0, e.cfg.Clock.Now().Sub(due)))
+			r.handle(Tick{})
+		case <-stop:
+			stop = nil
+			r.stopOpening()
+			r.handle(ShutdownAsked{})
+		}
+	}
+	return nil
+}
+
+// run is one Run in progress: the shell around the core. Its fields belong to Run's goroutine, except
+// that the goroutines it starts, which workers joins, send to events until over is done.
+type run struct {
+	*Elector
+	core  core
+	state State
+	lead  Lead
+	timer *time.Timer
+
+	session     Session            // of the core's current session, once opened
+	leave       context.CancelFunc // ends the calls on it
+	inSession   context.Context
+	endWork     context.CancelCauseFunc
+	opening     context.Context
+	stopOpening context.CancelFunc
+	warnings    throttle
+	lastLeader  int64 // token
+
+	events  chan Event
+	over    context.Context
+	end     context.CancelFunc
+	workers sync.WaitGroup
+}
+
+func newRun(e *Elector, lead Lead) *run {
+	r := &run{
+		Elector: e,
+		core:    core{releaseNow: e.cfg.ReleaseNow, phase: Connecting},
+		lead:    lead,
+		timer:   time.NewTimer(0),
+		events:  make(chan Event, 64),
+	}
+	r.state, _ = e.desk.watch()
+	r.over, r.end = context.WithCancel(context.Background())
+	r.opening, r.stopOpening = context.WithCancel(r.over)
+	return r
+}
+
+// finish joins everything and publishes the last state.
+func (r *run) finish() {
+	r.end()
+	r.workers.Wait()
+	r.timer.Stop()
+	r.state.Ended = true
+	r.desk.publish(r.state, facts{})
+}
+
+// arm sets the timer for the core's next wake-up, at most a twelfth of a TTL away so that the loop
+// shows that it is alive, and returns the instant it is set for.
+func (r *run) arm() Instant {
+	now := r.cfg.Clock.Now()
+	due := now.Add(r.cfg.TTL / 12)
+	if at := r.core.wake(); at > 0 && at < due {
+		due = max(at, now)
+	}
+	r.timer.Reset(due.Sub(now))
+	return due
+}
+
+// emit hands an event to the loop.
+func (r *run) emit(ev Event) {
+	select {
+	case r.events <- ev:
+	case <-r.over.Done():
+	}
+}
+
+// handle takes an event through the core, publishes what came of it, and only then acts.
+func (r *run) handle(ev Event) {
+	for pending := []Event{ev}; len(pending) > 0; pending = pending[1:] {
+		if ready, ok := pending[0].(sessionReady); ok {
+			r.session = ready.session
+			r.inSession, r.leave = context.WithCancel(r.over)
+			pending[0] = ready.SessionOpened
+		}
+		now := r.cfg.Clock.Now()
+		r.lastLoop.Store(int64(now))
+		next, actions := step(r.core, now, pending[0])
+		r.core = next
+		lapsed, promised := r.publish()
+		if lapsed {
+			pending = append(pending, TermLapsed{Token: next.key.token})
+		}
+		for _, a := range actions {
+			if r.perform(a) {
+				pending = append(pending, TermStopped{PromisedUntil: promised})
+			}
+		}
+	}
+}
+
+// publish derives the state and the facts from the core: the one place from which answers are fed.
+func (r *run) publish() (lapsed bool, promised Instant) {
+	c, old := &r.core, r.state
+	s := State{
+		Phase: c.phase, Cause: c.cause, Since: old.Since,
+		Registered: c.key.seen, Lease: c.lease.id, LeaseTTL: c.lease.ttl,
+		Leader: c.leader, LeaderFrom: old.LeaderFrom, Refusal: c.refusal,
+	}
+	f := facts{contact: c.contact.Add(ContactWindow(r.cfg.TTL)), leaseEnd: c.lease.acked, renewed: c.ack.Sent}
+	if c.stage != open {
+		f.contact = 0
+	}
+	if c.leading() {
+		s.Token = c.key.token
+		s.Leader = Candidate{Identity: r.cfg.Identity, Incarnation: r.cfg.Incarnation, Token: s.Token}
+		f.term, f.token, f.deadline, f.margin = true, s.Token, c.term.deadline, Margin(c.lease.ttl)
+		f.leaseEnd = c.term.deadline
+	}
+	if s.Phase != old.Phase || s.Cause != old.Cause {
+		s.Since = time.Now()
+	}
+	if s.Leader != old.Leader {
+		s.LeaderFrom = time.Time{}
+		if s.Leader != (Candidate{}) {
+			s.LeaderFrom = time.Now()
+		}
+	}
+	lapsed, promised = r.desk.publish(s, f)
+	r.state = s
+	r.report(old, s)
+	return lapsed, promised
+}
+
+// report logs and counts the difference between two states.
+func (r *run) report(old, s State) {
+	if s.Phase != old.Phase || s.Cause != old.Cause {
+		r.cfg.Logger.Info("state", "state", string(s.Phase), "cause", string(s.Cause), "was", string(old.Phase),
+			"token", r.core.key.token, "lease", s.Lease.String())
+	}
+	if s.Leader.Token != 0 && s.Leader.Token != r.lastLeader {
+		r.lastLeader = s.Leader.Token
+		r.cfg.Recorder.LeaderChanged()
+		r.cfg.Logger.Info("leader", "leader", s.Leader.Identity, "token", s.Leader.Token)
+		if s.Leader.Identity == r.cfg.Identity && s.Leader.Incarnation != r.cfg.Incarnation {
+			r.cfg.Logger.Warn("another process stands under this identity: give each its own --id",
+				"identity", s.Leader.Identity, "token", s.Leader.Token)
+		}
+	}
+	if s.Phase == Fenced && old.Phase != Fenced {
+		r.cfg.Logger.Error("etcd went back in time, as after a restore without --bump-revision: tokens would repeat, "+
+			"so this elector will not campaign; check the cluster, then restart the elector", "cause", string(s.Cause))
+	}
+	switch {
+	case s.Token != 0 && old.Token == 0:
+		r.cfg.Recorder.TermStarted()
+	case s.Token == 0 && old.Token != 0:
+		r.cfg.Recorder.TermEnded(s.Cause)
+	}
+}
+
+// perform carries out one action. It reports whether it was the end of a term.
+func (r *run) perform(a action) (stopped bool) {
+	switch a := a.(type) {
+	case openSession:
+		r.start(func() { r.open(a) })
+	case campaign:
+		session, ctx := r.session, r.inSession
+		r.start(func() { r.emit(r.campaign(ctx, session, a)) })
+	case confirm:
+		session, ctx := r.session, r.inSession
+		r.start(func() { r.emit(r.confirm(ctx, session, a)) })
+	case rebind:
+		session, ctx := r.session, r.inSession
+		r.start(func() { r.emit(r.rebind(ctx, session, a)) })
+	case closeSession:
+		session, leave := r.session, r.leave
+		r.start(func() {
+			session.Close(a.Release, a.Claim)
+			leave()
+			r.emit(SessionClosed{a.Session})
+		})
+	case beginTerm:
+		r.begin(a)
+	case endTerm:
+		r.endWork(&CauseError{a.Cause})
+		return true
+	case countRenewal:
+		var confirmation time.Duration
+		if a.Confirmation.Received > 0 {
+			confirmation = a.Confirmation.Received.Sub(a.Confirmation.Sent)
+		}
+		r.cfg.Recorder.Renewal(a.Result, a.Renewal.Received.Sub(a.Renewal.Sent), confirmation)
+	case countSession:
+		r.cfg.Recorder.Session(a.Result)
+	}
+	return false
+}
+
+func (r *run) start(f func()) { r.workers.Go(f) }
+
+// sessionReady is emitted by open ahead of SessionOpened; the loop keeps the session and passes the
+// rest on.
+type sessionReady struct {
+	SessionOpened
+	session Session
+}
+
+// open waits out the back-off, full jitter below a doubling bound, and opens a session.
+func (r *run) open(a openSession) {
+	if !r.pause(r.opening, backoff(a.Attempt)) {
+		r.emit(SessionFailed{Session: a.Session})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.opening, openTimeout)
+	defer cancel()
+	session, opened, err := r.cfg.Store.Open(ctx, OpenRequest{
+		Number: a.Session, TTL: r.cfg.TTL, Sink: r.emit, Alive: r.alive,
+	})
+	if err != nil {
+		if r.opening.Err() == nil {
+			r.warn("no session with etcd; trying again", err)
+		}
+		r.emit(SessionFailed{Session: a.Session, Refusal: refusal(err)})
+		return
+	}
+	r.warnings.clear()
+	r.emit(sessionReady{SessionOpened{a.Session, opened}, session})
+}
+
+// backoff is the pause before an attempt: none before the first.
+func backoff(attempt int) time.Duration {
+	if attempt <= 1 {
+		return 0
+	}
+	bound := min(backoffMax, backoffBase<<min(attempt-2, 10))
+	return rand.N(bound)
+}
+
+// pause waits for d and reports whether ctx is still alive.
+func (r *run) pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *run) campaign(ctx context.Context, session Session, a campaign) Event {
+	won, err := session.Campaign(ctx)
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, ErrSessionEnded) {
+			r.warn("campaign was cut short; taking it up again", err)
+		}
+		return CampaignFailed{Session: a.Session, Refusal: refusal(err)}
+	}
+	return CampaignWon{Session: a.Session, Won: won}
+}
+
+func (r *run) confirm(ctx context.Context, session Session, a confirm) Event {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout(r.cfg.TTL))
+	defer cancel()
+	c, err := session.Confirm(ctx, a.Claim)
+	if err != nil {
+		r.warn("confirmation was not answered; trying again", err)
+	}
+	return Confirmed{Session: a.Session, Confirmation: c, Failed: err != nil, Refusal: refusal(err)}
+}
+
+func (r *run) rebind(ctx context.Context, session Session, a rebind) Event {
+	ctx, cancel := context.WithTimeout(ctx, 2*CallTimeout(r.cfg.TTL))
+	defer cancel()
+	rb, err := session.Rebind(ctx, a.Claim, a.RaftTerm)
+	if err != nil {
+		r.warn("key could not be bound to a new lease; trying again", err)
+	}
+	return KeyRebound{Session: a.Session, Rebound: rb, Failed: err != nil, Refusal: refusal(err)}
+}
+
+// begin starts the work of a term. Its end is an event like any other.
+func (r *run) begin(a beginTerm) {
+	if a.Waited > 0 {
+		r.cfg.Recorder.Handover(a.Waited)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r.endWork = cancel
+	t := Term{
+		Token: a.Token, Key: a.Key, Identity: r.cfg.Identity,
+		Election: r.cfg.Election, Incarnation: r.cfg.Incarnation,
+	}
+	r.start(func() {
+		if err := r.lead(ctx, t); err != nil {
+			r.cfg.Logger.Warn("work ended", "token", t.Token, "err", err)
+		}
+		cancel(nil)
+		r.emit(WorkEnded{t.Token})
+	})
+}
+
+// warn logs an error that is being retried: at once when it is new, then once a minute.
+func (r *run) warn(msg string, err error) {
+	level := slog.LevelWarn
+	if errors.Is(err, ErrRefused) {
+		level = slog.LevelError
+	}
+	if r.warnings.allow(msg+err.Error(), time.Now()) {
+		r.cfg.Logger.Log(context.Background(), level, msg, "err", err)
+	}
+}
+
+// refusal is the text of an error that is etcd's refusal, else empty.
+func refusal(err error) string {
+	if errors.Is(err, ErrRefused) {
+		return err.Error()
+	}
+	return ""
+}

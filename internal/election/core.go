@@ -9,6 +9,7 @@ type core struct {
 
 	phase    Phase
 	cause    Cause
+	entered  bool // the election, at least once: the key has been seen in etcd
 	shutdown bool // asked to stop
 	fenced   bool // etcd went back in time
 	done     bool // nothing is left to wind up; the loop may return

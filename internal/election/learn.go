@@ -103,7 +103,7 @@ func (s *stepper) ownKeyPut(k KeyState) {
 		s.keyGone() // and something wrote our record again
 		return
 	}
-	s.key.seen = true
+	s.key.seen, s.entered = true, true
 	s.key.token = k.Token
 	if s.phase == Connecting {
 		s.enter(Follower, CauseRegistered)
@@ -162,7 +162,7 @@ func (s *stepper) confirmed(ev Confirmed) {
 		s.claimFailed(ev.Confirmation.Found)
 		return
 	}
-	s.key.seen = true
+	s.key.seen, s.entered = true, true
 	deadline, result := extend(s.lease.raftTerm, Margin(s.lease.ttl), ack, s.provingIn, reply, s.inForce())
 	s.count(result, ack, reply)
 	s.settled = max(s.settled, ack.Sent)

@@ -144,7 +144,7 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 	c, old := &r.core, r.state
 	s := State{
 		Phase: c.phase, Cause: c.cause, Since: old.Since,
-		Registered: c.key.seen, Lease: c.lease.id, LeaseTTL: c.lease.ttl,
+		Registered: c.key.seen, EverRegistered: c.entered, Lease: c.lease.id, LeaseTTL: c.lease.ttl,
 		Leader: c.leader, LeaderFrom: old.LeaderFrom, Refusal: c.refusal,
 	}
 	f := facts{contact: c.contact.Add(ContactWindow(r.cfg.TTL)), leaseEnd: c.lease.acked, renewed: c.ack.Sent}

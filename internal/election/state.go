@@ -83,18 +83,19 @@ type Candidate struct {
 // State is one published state of an elector. States are immutable; each has a greater Seq than the
 // one before. A renewal publishes nothing: it only moves the deadline, which Answer reads.
 type State struct {
-	Seq        uint64
-	Phase      Phase
-	Cause      Cause     // of the transition into Phase
-	Since      time.Time // wall clock, when Phase was entered
-	Token      int64     // the fencing token of the own term; 0 when there is none
-	Registered bool      // the own key has been seen in etcd and is not known to have gone
-	Lease      LeaseID   // of the current session; 0 when there is none
-	LeaseTTL   time.Duration
-	Leader     Candidate // owner of the oldest key as last observed; zero when nobody
-	LeaderFrom time.Time // wall clock, when this elector first saw Leader; zero when nobody
-	Refusal    string    // what etcd refused and what to do about it; empty when nothing was refused
-	Ended      bool      // Run is returning; this is the last state
+	Seq            uint64
+	Phase          Phase
+	Cause          Cause     // of the transition into Phase
+	Since          time.Time // wall clock, when Phase was entered
+	Token          int64     // the fencing token of the own term; 0 when there is none
+	Registered     bool      // the own key has been seen in etcd and is not known to have gone
+	EverRegistered bool      // Registered has been true in this process's life
+	Lease          LeaseID   // of the current session; 0 when there is none
+	LeaseTTL       time.Duration
+	Leader         Candidate // owner of the oldest key as last observed; zero when nobody
+	LeaderFrom     time.Time // wall clock, when this elector first saw Leader; zero when nobody
+	Refusal        string    // what etcd refused and what to do about it; empty when nothing was refused
+	Ended          bool      // Run is returning; this is the last state
 }
 
 // Term is one unbroken leadership, as its work sees it.

@@ -16,7 +16,8 @@ type Config struct {
 	Cert         string // file: client certificate
 	Key          string // file: its key
 	User         string
-	PasswordFile string
+	Password     string // or
+	PasswordFile string // file that holds it; one trailing newline is ignored
 
 	Prefix, Namespace, Election string // keys live under <Prefix>/<Namespace>/<Election>/
 

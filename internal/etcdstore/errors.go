@@ -1,0 +1,84 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// wrap names the operation of an error, and turns a refusal by etcd into a sentence with the remedy,
+// which wraps election.ErrRefused.
+func (s *Store) wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if sentence := s.refusal(err); sentence != "" {
+		return fmt.Errorf("%s: %w: %s", op, election.ErrRefused, sentence)
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}
+
+// refusal says what etcd refused and what to do about it, or "" if it refused nothing.
+func (s *Store) refusal(err error) string {
+	text := err.Error()
+	switch {
+	case is(err, rpctypes.ErrPermissionDenied, rpctypes.ErrGRPCPermissionDenied):
+		return fmt.Sprintf("user %q lacks permission: its role needs readwrite on the keys under %s/ (etcdctl role grant-permission ROLE readwrite --prefix=true %s/)",
+			s.cfg.User, s.prefix, s.prefix)
+	case is(err, rpctypes.ErrAuthFailed, rpctypes.ErrGRPCAuthFailed):
+		return fmt.Sprintf("user %q or its password is wrong: check --etcd-user and --etcd-password-file", s.cfg.User)
+	case is(err, rpctypes.ErrUserEmpty, rpctypes.ErrGRPCUserEmpty):
+		return "etcd wants a user: set --etcd-user and --etcd-password-file"
+	case strings.Contains(text, "x509:"):
+		return "the member's certificate is not accepted: check --etcd-cacert and the names in the certificate (" + after(text, "x509:") + ")"
+	case strings.Contains(text, "tls: certificate required"), strings.Contains(text, "tls: bad certificate"),
+		strings.Contains(text, "tls: unknown certificate"), strings.Contains(text, "tls: expired certificate"):
+		return "the member does not accept the client's certificate: check --etcd-cert and --etcd-key (" + after(text, "tls:") + ")"
+	case strings.Contains(text, "first record does not look like a TLS handshake"):
+		return "the endpoint does not speak TLS: use http:// in --etcd-endpoints, or turn TLS on in etcd"
+	}
+	return ""
+}
+
+// is reports whether err is one of the targets, comparing etcd's typed errors and their gRPC forms.
+func is(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) || errors.Is(rpctypes.Error(err), t) {
+			return true
+		}
+	}
+	return false
+}
+
+// after cuts a nested error text down to what follows its last mention of mark, mark included.
+func after(text, mark string) string {
+	if i := strings.LastIndex(text, mark); i >= 0 {
+		text = text[i:]
+	}
+	return strings.TrimRight(text, `"`)
+}
+
+// code is the gRPC code of an error as text, for the metrics.
+func code(err error) string {
+	switch {
+	case err == nil:
+		return codes.OK.String()
+	case errors.Is(err, context.Canceled):
+		return codes.Canceled.String()
+	case errors.Is(err, context.DeadlineExceeded):
+		return codes.DeadlineExceeded.String()
+	}
+	return status.Code(err).String()
+}
+
+// leaseGone reports whether etcd no longer knows the lease.
+func leaseGone(err error) bool {
+	return is(err, rpctypes.ErrLeaseNotFound, rpctypes.ErrGRPCLeaseNotFound)
+}

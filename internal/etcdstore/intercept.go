@@ -1,0 +1,229 @@
+package etcdstore
+
+import (
+	"context"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// Errors that end a stream from this side. They are Unavailable, which makes the library open the
+// stream anew, on the next endpoint (client/v3/client.go, isHaltErr).
+var (
+	errSilent   = status.Error(codes.Unavailable, "elector: the endpoint does not answer; going to another")
+	errWithheld = status.Error(codes.Unavailable, "elector: keep-alive withheld, because the elector's loop stands still")
+)
+
+// unary sees every attempt of every plain request. It gives those a deadline that come without one
+// (the library's campaign makes some) and counts.
+func (ss *session) unary(ctx context.Context, method string, req, rep any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, ss.store.requestTimeout())
+		defer cancel()
+	}
+	err := invoke(ctx, method, req, rep, cc, opts...)
+	ss.store.cfg.Requests(opName(method), code(err))
+	return err
+}
+
+// opName is the metric's name of a gRPC method.
+func opName(method string) string {
+	name := strings.ToLower(path.Base(method))
+	return strings.TrimPrefix(name, "lease")
+}
+
+// stream wraps the keep-alive and the watch stream, each the only one of its kind in a session.
+func (ss *session) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	inner, err := open(ctx, desc, cc, method, opts...)
+	if err != nil {
+		ss.store.cfg.Requests(opName(method), code(err))
+		cancel()
+		return nil, err
+	}
+	w := &watched{ClientStream: inner, session: ss, op: opName(method), cancel: cancel}
+	switch method {
+	case pb.Lease_LeaseKeepAlive_FullMethodName:
+		w.patience = &ss.renewalPatience
+		return &renewalStream{watched: w, sent: make(map[int64][]election.Instant)}, nil
+	default:
+		w.patience = &ss.watchPatience
+		return w, nil
+	}
+}
+
+// patience is how long a stream may stay silent after something was sent on it. It is shared by the
+// streams of one kind in a session, one after the other, and doubles at each trip up to a limit, so
+// that an etcd which is merely slow is not starved of its own answers.
+type patience struct {
+	first, limit time.Duration
+
+	mu      sync.Mutex // guards current, for an assignment
+	current time.Duration
+}
+
+func (p *patience) now() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == 0 {
+		p.current = p.first
+	}
+	return p.current
+}
+
+func (p *patience) tripped() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current = min(2*p.current, p.limit)
+}
+
+func (p *patience) answered() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current = p.first
+}
+
+// watched is a stream that is given up when it stays silent after something was sent: one silent
+// endpoint out of three would otherwise hold a session's only keep-alive stream until its lease is gone.
+type watched struct {
+	grpc.ClientStream
+	session  *session
+	op       string
+	cancel   context.CancelFunc
+	patience *patience
+
+	mu      sync.Mutex // guards the fields below, for assignments
+	asked   election.Instant
+	pending int // sent and not answered
+	timer   *time.Timer
+	silent  bool
+	ended   bool
+}
+
+// SendMsg implements grpc.ClientStream.
+func (w *watched) SendMsg(m any) error {
+	w.arm()
+	return w.ClientStream.SendMsg(m)
+}
+
+// RecvMsg implements grpc.ClientStream.
+func (w *watched) RecvMsg(m any) error {
+	err := w.ClientStream.RecvMsg(m)
+	asked, err := w.answered(err)
+	w.session.store.cfg.Requests(w.op, code(err))
+	if err == nil && asked > 0 {
+		w.session.req.Sink(election.InTouch{Session: w.session.req.Number, Sent: asked})
+	}
+	return err
+}
+
+// arm starts the clock on an answer, unless it runs already.
+func (w *watched) arm() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pending++
+	if w.pending > 1 || w.ended {
+		return
+	}
+	w.asked = w.session.now()
+	w.timer = time.AfterFunc(w.patience.now(), func() {
+		w.mu.Lock()
+		w.silent = w.pending > 0
+		silent := w.silent
+		w.mu.Unlock()
+		if silent {
+			w.patience.tripped()
+			w.cancel()
+		}
+	})
+}
+
+// answered stops the clock, and starts it anew if more is pending. It returns when the oldest pending
+// message was sent, zero if none was, and the error to hand on.
+func (w *watched) answered(err error) (asked election.Instant, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	if err != nil {
+		w.ended = true
+		w.cancel()
+		if w.silent {
+			err = errSilent
+		}
+		return 0, err
+	}
+	w.patience.answered()
+	if w.pending > 0 {
+		asked = w.asked
+		w.pending = 0 // a stream that speaks is alive, whatever it answers
+	}
+	return asked, nil
+}
+
+// renewalStream takes the instants of keep-alives.
+type renewalStream struct {
+	*watched
+
+	sentMu sync.Mutex // guards sent, for a map access
+	sent   map[int64][]election.Instant
+}
+
+// SendMsg takes the clock before the request is handed on: the lease is renewed at some instant after
+// this one. It refuses while the elector's loop stands still, and ends the stream with it, since the
+// library sends again only on a new one.
+func (r *renewalStream) SendMsg(m any) error {
+	ka, ok := m.(*pb.LeaseKeepAliveRequest)
+	if !ok {
+		return r.watched.SendMsg(m)
+	}
+	if !r.session.req.Alive() {
+		r.cancel()
+		return errWithheld
+	}
+	r.sentMu.Lock()
+	r.sent[ka.ID] = append(r.sent[ka.ID], r.session.now())
+	r.sentMu.Unlock()
+	return r.watched.SendMsg(m)
+}
+
+// RecvMsg matches a reply to the oldest request for its lease: etcd answers one for one, in order
+// (server/etcdserver/api/v3rpc/lease.go, leaseKeepAlive).
+func (r *renewalStream) RecvMsg(m any) error {
+	err := r.watched.ClientStream.RecvMsg(m)
+	received := r.session.now()
+	_, err = r.answered(err)
+	r.session.store.cfg.Requests(r.op, code(err))
+	if err != nil {
+		return err
+	}
+	ka, ok := m.(*pb.LeaseKeepAliveResponse)
+	if !ok {
+		return nil
+	}
+	r.sentMu.Lock()
+	queue := r.sent[ka.ID]
+	var sent election.Instant
+	if len(queue) > 0 {
+		sent, r.sent[ka.ID] = queue[0], queue[1:]
+	}
+	r.sentMu.Unlock()
+	if sent == 0 {
+		return nil // answers nothing that was asked; proves nothing
+	}
+	r.session.req.Sink(election.Renewed{Session: r.session.req.Number, Renewal: election.Renewal{
+		Lease: election.LeaseID(ka.ID), Sent: sent, Received: received,
+		RaftTerm: ka.Header.GetRaftTerm(), TTL: time.Duration(ka.TTL) * time.Second,
+	}})
+	return nil
+}

@@ -1,0 +1,127 @@
+package etcdstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// releaseTimeout bounds each of the two requests with which a session is released.
+const releaseTimeout = 2 * time.Second
+
+// grantTries is how often a lease is granted anew because the raft term changed meanwhile.
+const grantTries = 3
+
+// Store opens sessions in etcd for one candidate of one election. It holds no connection of its own:
+// every session has its own client.
+type Store struct {
+	cfg      Config
+	tls      *tls.Config // nil: no TLS material was given
+	password string
+	prefix   string // of the candidates' keys, without the closing "/"
+	record   string // value of the own key
+	log      *zap.Logger
+
+	mu       sync.Mutex // guards leftover, for a slice operation
+	leftover []election.LeaseID
+}
+
+// New reads the certificates and the password file. It contacts nothing.
+func New(cfg Config) (*Store, error) {
+	s := &Store{
+		cfg:    cfg,
+		prefix: cfg.Prefix + "/" + cfg.Namespace + "/" + cfg.Election,
+		record: encodeRecord(cfg, time.Now()),
+		log:    zap.New(slogCore{cfg.Logger}),
+	}
+	if len(cfg.Endpoints) == 0 {
+		return nil, errors.New("no etcd endpoints: set --etcd-endpoints")
+	}
+	if s.cfg.Requests == nil {
+		s.cfg.Requests = func(string, string) {}
+	}
+	var err error
+	if s.tls, err = loadTLS(cfg); err != nil {
+		return nil, err
+	}
+	s.password = cfg.Password
+	if cfg.PasswordFile != "" {
+		b, err := os.ReadFile(cfg.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("read --etcd-password-file: %w", err)
+		}
+		s.password = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+		if s.password == "" {
+			return nil, fmt.Errorf("--etcd-password-file %q is empty: put the password of user %q into it", cfg.PasswordFile, cfg.User)
+		}
+	}
+	return s, nil
+}
+
+// Open implements election.Store. It makes a client, reads the oldest key, grants a lease that is
+// settled in the raft term of that reading, and starts to keep it alive and to watch.
+func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Session, election.Opened, error) {
+	ss := newSession(s, req)
+	// The client is bound to the session, not to ctx, which ends with this call; but this call ends
+	// with ctx, also where the library would go on waiting.
+	stop := context.AfterFunc(ctx, ss.cancel)
+	opened, err := ss.open(ctx)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		ss.shut()
+		return nil, election.Opened{}, err
+	}
+	ss.run(opened)
+	return ss, opened, nil
+}
+
+// leave notes a lease that could not be revoked, for the next session to revoke. The list is short:
+// leases run out by themselves.
+func (s *Store) leave(lease election.LeaseID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leftover = append(s.leftover, lease)
+	if len(s.leftover) > 8 {
+		s.leftover = s.leftover[1:]
+	}
+}
+
+// takeLeftover returns the noted leases and forgets them.
+func (s *Store) takeLeftover() []election.LeaseID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.leftover
+	s.leftover = nil
+	return l
+}
+
+// requestTimeout bounds one attempt of a request that comes without a deadline of its own.
+func (s *Store) requestTimeout() time.Duration { return 2 * election.CallTimeout(s.cfg.TTL) }
+
+// reply turns a header and its instants into what the core judges.
+func reply(sent, received election.Instant, h header) election.Reply {
+	return election.Reply{Sent: sent, Received: received, RaftTerm: h.GetRaftTerm(), Revision: h.GetRevision()}
+}
+
+// header is the part of etcd's reply header that matters here.
+type header interface {
+	GetRaftTerm() uint64
+	GetRevision() int64
+}
+
+// firstCreate selects the oldest key of the election.
+func (s *Store) firstCreate() clientv3.Op {
+	return clientv3.OpGet(s.prefix+"/", clientv3.WithFirstCreate()...)
+}

@@ -1,0 +1,156 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// errWatchEnded stands for a watch that closed without saying why.
+var errWatchEnded = errors.New("watch ended")
+
+// watchPause is the longest pause before a watch that failed is taken up again.
+const watchPause = 200 * time.Millisecond
+
+// watchOwnKey reports every write to the own key and its deletion, from revision rev on. A watch that
+// fails (compaction, a member without leader) is taken up after reading how the key stands.
+func (ss *session) watchOwnKey(rev int64) {
+	seen := false
+	for ss.ctx.Err() == nil {
+		err := ss.follow(rev, &seen)
+		if err == nil || !ss.pause() {
+			return
+		}
+		sent := ss.now()
+		r, err := ss.get(clientv3.OpGet(ss.key))
+		if err != nil {
+			continue
+		}
+		switch {
+		case len(r.Kvs) > 0:
+			seen = true
+			ss.emit(election.OwnKeyPut{Session: ss.req.Number, Key: ss.keyState(r.Kvs[0])})
+		case seen:
+			ss.emit(election.OwnKeyDeleted{Session: ss.req.Number})
+			return
+		}
+		ss.emit(election.InTouch{Session: ss.req.Number, Sent: sent})
+		rev = r.Header.Revision + 1
+	}
+}
+
+// follow watches the own key until it is deleted, which gives nil, or the watch fails.
+func (ss *session) follow(rev int64, seen *bool) error {
+	return ss.watch(ss.key, func(e *clientv3.Event) bool {
+		if e.Type == clientv3.EventTypeDelete {
+			ss.emit(election.OwnKeyDeleted{Session: ss.req.Number})
+			return true
+		}
+		*seen = true
+		ss.emit(election.OwnKeyPut{Session: ss.req.Number, Key: ss.keyState(e.Kv)})
+		return false
+	}, clientv3.WithRev(rev))
+}
+
+// observe reports who owns the oldest key, and that nobody does. It reads linearizably and then
+// watches the key that it found, or the whole election when it found none; whatever ends the watch,
+// it reads again.
+func (ss *session) observe() {
+	var deleted election.Instant
+	for ss.ctx.Err() == nil {
+		sent := ss.now()
+		r, err := ss.get(ss.store.firstCreate())
+		if err != nil {
+			if !ss.pause() {
+				return
+			}
+			continue
+		}
+		ev := election.Observed{
+			Session: ss.req.Number, Reply: reply(sent, ss.now(), r.Header), Predecessor: deleted,
+		}
+		deleted = 0
+		key, opts := ss.store.prefix+"/", []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithFilterDelete()}
+		var value string
+		if len(r.Kvs) > 0 {
+			ev.Leader = candidate(r.Kvs[0])
+			key, opts, value = string(r.Kvs[0].Key), nil, string(r.Kvs[0].Value)
+		}
+		ss.emit(ev)
+		err = ss.watch(key, func(e *clientv3.Event) bool {
+			if e.Type == clientv3.EventTypeDelete && key != ss.key {
+				deleted = ss.now()
+			}
+			return e.Type == clientv3.EventTypeDelete || string(e.Kv.Value) != value
+		}, append(opts, clientv3.WithRev(r.Header.Revision+1))...)
+		if err != nil && !ss.pause() {
+			return
+		}
+	}
+}
+
+// watch hands events to done until that says true, which gives nil, or the watch fails. The watch ends
+// with this call and with the session. It requires a leader: a member that lost the quorum would
+// otherwise keep it open and silent.
+func (ss *session) watch(key string, done func(*clientv3.Event) bool, opts ...clientv3.OpOption) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ss.ctx))
+	defer cancel()
+	for r := range ss.client.Watch(ctx, key, opts...) {
+		if err := r.Err(); err != nil {
+			return err
+		}
+		for _, e := range r.Events {
+			if done(e) {
+				return nil
+			}
+		}
+	}
+	return errWatchEnded
+}
+
+// get reads with a deadline.
+func (ss *session) get(op clientv3.Op) (*clientv3.GetResponse, error) {
+	ctx, cancel := context.WithTimeout(ss.ctx, ss.store.requestTimeout())
+	defer cancel()
+	r, err := ss.client.Do(ctx, op)
+	if err != nil {
+		return nil, ss.store.wrap("read the election", err)
+	}
+	return r.Get(), nil
+}
+
+// askProgress asks on the watch stream, which all watches of the session share, for a sign of life
+// every third of a TTL. An endpoint that is silent is then left for another (see watched), so that the
+// watch which is to report the leader's end is on a living member when that end comes.
+func (ss *session) askProgress() {
+	t := time.NewTicker(ss.req.TTL / 3)
+	defer t.Stop()
+	for {
+		select {
+		case <-ss.ctx.Done():
+			return
+		case <-t.C:
+		}
+		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ss.ctx), ss.store.requestTimeout())
+		_ = ss.client.RequestProgress(ctx) // no answer is what the stream's breaker is for
+		cancel()
+	}
+}
+
+// pause waits a little, so that many watchers do not come back at once, and reports whether the
+// session goes on.
+func (ss *session) pause() bool {
+	t := time.NewTimer(rand.N(watchPause))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ss.ctx.Done():
+		return false
+	}
+}

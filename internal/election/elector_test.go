@@ -252,7 +252,7 @@ func TestElectorGivesUpAKeyThatSomebodyOverwrote(t *testing.T) {
 	inBubble(t, func(f *fleet) {
 		a := f.join("a", nil)
 		first := a.awaitPhase(election.Leader)
-		f.cluster.Overwrite(first.Token)
+		f.cluster.OverwriteKey(first.Token)
 		down := a.awaitPhase(election.SteppingDown)
 		if down.Cause != election.CauseKeyOverwritten {
 			t.Errorf("cause %s", down.Cause)

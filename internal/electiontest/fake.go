@@ -118,17 +118,29 @@ func (c *Cluster) Candidates() int {
 	return len(c.keys)
 }
 
+// Delete deletes the key at a path, as an operator might.
+func (c *Cluster) Delete(path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(path)
+}
+
 // DeleteKey deletes the key with a token, as an operator might.
 func (c *Cluster) DeleteKey(token int64) {
 	c.alter(token, func(path string, _ *key) { c.remove(path) })
 }
 
-// Overwrite writes to the key with a token, as an operator might.
-func (c *Cluster) Overwrite(token int64) {
-	c.alter(token, func(_ string, k *key) {
-		c.revision++
-		k.mod, k.value, k.lease = c.revision, "foreign", 0
-	})
+// OverwriteKey writes to the key with a token, as an operator might.
+func (c *Cluster) OverwriteKey(token int64) {
+	c.alter(token, func(_ string, k *key) { c.overwrite(k) })
+}
+
+// Overwrite writes to the key at a path, as an operator might.
+func (c *Cluster) Overwrite(path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.overwrite(c.keys[path])
+	c.signal()
 }
 
 // Revoke revokes a lease.
@@ -181,6 +193,11 @@ func (c *Cluster) remove(path string) {
 	c.revision++
 	delete(c.keys, path)
 	c.signal()
+}
+
+func (c *Cluster) overwrite(k *key) {
+	c.revision++
+	k.mod, k.value, k.lease = c.revision, "foreign", 0
 }
 
 func (c *Cluster) drop(id election.LeaseID) {

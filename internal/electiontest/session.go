@@ -13,6 +13,9 @@ import (
 type Store struct {
 	cluster *Cluster
 	who     election.Candidate
+
+	mu       sync.Mutex // guards leftover
+	leftover []election.LeaseID
 }
 
 // session implements election.Session.
@@ -36,6 +39,13 @@ func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Se
 	sent := s.cluster.clock.Now()
 	if err := s.cluster.call(ctx, s.who.Identity, "open", func() { o.First = s.cluster.reply(sent) }); err != nil {
 		return nil, o, err
+	}
+	s.mu.Lock()
+	leftover := s.leftover
+	s.leftover = nil
+	s.mu.Unlock()
+	for _, id := range leftover {
+		s.cluster.Revoke(id)
 	}
 	g, err := ss.grant(ctx)
 	if err != nil {
@@ -295,6 +305,11 @@ func (ss *session) Close(release bool, claim election.Claim) (gone bool) {
 			}
 			ss.drop(ss.kept())
 		}) == nil
+	}
+	if !gone {
+		ss.store.mu.Lock()
+		ss.store.leftover = append(ss.store.leftover, ss.kept())
+		ss.store.mu.Unlock()
 	}
 	ss.cancel()
 	ss.wg.Wait()

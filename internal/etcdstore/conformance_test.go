@@ -1,0 +1,122 @@
+package etcdstore_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/elector-dev/elector/internal/boottime"
+	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/electiontest"
+	"github.com/elector-dev/elector/internal/etcdstore"
+)
+
+func TestMain(m *testing.M) {
+	devetcd.MaybeRunMember()
+	os.Exit(m.Run())
+}
+
+// bootClock is the real one.
+type bootClock struct{}
+
+func (bootClock) Now() election.Instant { return election.Instant(boottime.Now()) }
+
+// elections numbers the elections of this process, so that each test has an empty one.
+var elections atomic.Int64
+
+// bed is an empty election on real etcd.
+type bed struct {
+	t        *testing.T
+	client   *clientv3.Client
+	election string
+	config   func(*etcdstore.Config)
+}
+
+func newBed(t *testing.T, endpoints []string) *bed {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return &bed{t: t, client: client, election: fmt.Sprintf("e%d", elections.Add(1))}
+}
+
+func (b *bed) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	b.t.Cleanup(cancel)
+	return ctx
+}
+
+func (b *bed) Store(identity, incarnation string) election.Store {
+	b.t.Helper()
+	cfg := etcdstore.Config{
+		Endpoints: b.client.Endpoints(), DialTimeout: 5 * time.Second,
+		Prefix: "/elector", Namespace: "default", Election: b.election,
+		Identity: identity, Incarnation: incarnation, Version: "test",
+		TTL: 3 * time.Second, Clock: bootClock{}, Logger: slog.New(slog.DiscardHandler),
+	}
+	if os.Getenv("ELECTOR_TEST_LOG") != "" {
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	if b.config != nil {
+		b.config(&cfg)
+	}
+	s, err := etcdstore.New(cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+func (b *bed) Revision() int64 {
+	r, err := b.client.Get(b.ctx(), "nothing")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r.Header.Revision
+}
+
+func (b *bed) Delete(key string) {
+	if r, err := b.client.Delete(b.ctx(), key); err != nil || r.Deleted != 1 {
+		b.t.Fatalf("delete %s: %+v, %v", key, r, err)
+	}
+}
+
+func (b *bed) Overwrite(key string) {
+	if _, err := b.client.Put(b.ctx(), key, "foreign"); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bed) Revoke(id election.LeaseID) {
+	if _, err := b.client.Revoke(b.ctx(), clientv3.LeaseID(id)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func startEtcd(t *testing.T, opts devetcd.Options) *devetcd.Embedded {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	e, err := devetcd.Start(ctx, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+func TestEtcdStoreConformsToTheStoreContract(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{})
+	electiontest.Conformance(t, func(t *testing.T, test func(*testing.T, electiontest.Bed)) {
+		test(t, newBed(t, etcd.Endpoints()))
+	})
+}

@@ -1,0 +1,311 @@
+package etcdstore_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/netlab"
+	"github.com/elector-dev/elector/internal/testenv"
+)
+
+// trusting is a candidate that believes acknowledgements: its deadline is that of the newest
+// acknowledged keep-alive, counted from when it was sent.
+type trusting struct {
+	mu       sync.Mutex // guards the fields below
+	deadline election.Instant
+	stale    int // acknowledgements received from an etcd leader of an older raft term than newest
+	newest   uint64
+}
+
+func (c *trusting) sink(ev election.Event) {
+	e, ok := ev.(election.Renewed)
+	if !ok || e.Renewal.TTL <= 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = max(c.deadline, e.Renewal.Sent.Add(e.Renewal.TTL))
+	if e.Renewal.RaftTerm < c.newest {
+		c.stale++
+	}
+}
+
+func (c *trusting) leadsUntil() (election.Instant, int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deadline, c.stale
+}
+
+func (c *trusting) deposed(raftTerm uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.newest = raftTerm
+}
+
+// lead opens a session on a store, campaigns and wins, and goes on believing acknowledgements.
+func (c *trusting) lead(t *testing.T, s election.Store, ttl time.Duration) {
+	t.Helper()
+	session, _, err := s.Open(t.Context(), election.OpenRequest{
+		Number: 1, TTL: ttl, Sink: c.sink, Alive: func() bool { return true },
+	})
+	must(t, err)
+	t.Cleanup(func() { session.Close(false, election.Claim{}) })
+	_, err = session.Campaign(t.Context())
+	must(t, err)
+}
+
+// An etcd leader is frozen, cut off from its peers and deposed. When it wakes it acknowledges
+// keep-alives that were waiting in its socket, though the leases are another leader's by now. Whoever
+// believes that says yes while another leads; an elector does not. Whether a waking member acknowledges
+// is a race within it (whether its clock ticks before it serves), so several candidates try, and again.
+func TestElectorDoesNotBelieveADeposedEtcdLeaderThatWakes(t *testing.T) {
+	testenv.NetNS(t)
+	const rounds = 4
+	lab, err := netlab.New(3)
+	t.Cleanup(func() { must(t, lab.Close()) })
+	must(t, err)
+	etcd := startCluster(t, 3, devetcd.Options{Host: lab.Addr, Wrap: lab.Exec})
+	for round := range rounds {
+		if second := deposedLeaderRound(t, lab, etcd); second > 0 {
+			t.Logf("round %d: believing acknowledgements means a second yes for %v", round+1, second)
+			return
+		}
+	}
+	t.Errorf("no stale acknowledgement came in %d rounds: nothing was shown", rounds)
+}
+
+// deposedLeaderRound deposes the etcd leader once and returns for how long a candidate that believes
+// acknowledgements would have said yes beside a rival that led; zero if none would have.
+func deposedLeaderRound(t *testing.T, lab *netlab.Lab, etcd *devetcd.Cluster) (second time.Duration) {
+	t.Helper()
+	const ttl = 10 * time.Second
+	old := within(t, etcd.Leader)
+	only := []string{etcd.Member(old).Endpoint()}
+	var rest []string
+	for i := range etcd.Size() {
+		if i != old {
+			rest = append(rest, etcd.Member(i).Endpoint())
+		}
+	}
+	ours := newBed(t, rest)
+	a := ours.join("a", ttl, only)
+	a.awaitPhase(election.Leader)
+	b := ours.join("b", ttl, rest)
+	b.awaitPhase(election.Follower)
+	neverBoth(t, a, b)
+	naive := make([]trusting, 8)
+	rivals := make([]*candidate, len(naive))
+	for i := range naive {
+		theirs := newBed(t, only)
+		naive[i].lead(t, theirs.Store("naive", "1"), ttl)
+		rivals[i] = theirs.join("rival", ttl, rest)
+		rivals[i].awaitPhase(election.Follower)
+	}
+
+	frozen := time.After(ttl * 55 / 100)
+	must(t, etcd.Member(old).Pause())
+	cut(t, lab.Cut, old, etcd.Size())
+	next := within(t, etcd.Leader)
+	for i := range naive {
+		naive[i].deposed(raftTerm(t, etcd.Member(next).Endpoint()))
+	}
+	<-frozen
+	must(t, etcd.Member(old).Resume())
+	for i, rival := range rivals {
+		rival.awaitPhase(election.Leader)
+		won := rival.Look()
+		if until, stale := naive[i].leadsUntil(); stale > 0 && won.Leading {
+			second = max(second, until.Sub(won.At))
+		}
+	}
+	b.awaitPhase(election.Leader)
+	if a.Look().Leading {
+		t.Error("a leads beside b")
+	}
+	cut(t, lab.Heal, old, etcd.Size())
+	for _, c := range append(rivals, a, b) {
+		c.leave()
+	}
+	return second
+}
+
+// cut applies change to both directions between one host and all others.
+func cut(t *testing.T, change func(i, j int) error, host, hosts int) {
+	t.Helper()
+	for i := range hosts {
+		if i != host {
+			must(t, change(host, i))
+			must(t, change(i, host))
+		}
+	}
+}
+
+func raftTerm(t *testing.T, endpoint string) uint64 {
+	t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: 5 * time.Second})
+	must(t, err)
+	defer c.Close()
+	return within(t, func(ctx context.Context) (uint64, error) {
+		s, err := c.Status(ctx, endpoint)
+		if err != nil {
+			return 0, err
+		}
+		return s.RaftTerm, nil
+	})
+}
+
+// unbound is one candidate of an election of its own that confirms every renewal through raft, but
+// counts it in whatever raft term it comes.
+type unbound struct {
+	key, rival string
+	lease      clientv3.LeaseID
+	deadline   election.Instant // owned by its renew until the fleet is stopped, then by the test
+}
+
+// unboundFleet is many of them, with a rival waiting behind each.
+type unboundFleet struct {
+	client  *clientv3.Client
+	ttl     time.Duration
+	all     []*unbound
+	workers sync.WaitGroup
+	stop    context.CancelFunc
+}
+
+func newUnboundFleet(t *testing.T, client *clientv3.Client, n int, ttl time.Duration) *unboundFleet {
+	t.Helper()
+	f := &unboundFleet{client: client, ttl: ttl}
+	ctx, stop := context.WithCancel(context.Background())
+	f.stop = stop
+	for range n {
+		u := &unbound{}
+		prefix := fmt.Sprintf("/unbound/%d/", elections.Add(1))
+		u.key, u.rival = prefix+"first", prefix+"second"
+		within(t, func(ctx context.Context) (any, error) {
+			g, err := client.Grant(ctx, int64(ttl/time.Second))
+			if err != nil {
+				return nil, err
+			}
+			u.lease = g.ID
+			if _, err := client.Put(ctx, u.key, "", clientv3.WithLease(g.ID)); err != nil {
+				return nil, err
+			}
+			return client.Put(ctx, u.rival, "")
+		})
+		f.all = append(f.all, u)
+		f.workers.Go(func() { u.renew(ctx, f) })
+	}
+	return f
+}
+
+func (f *unboundFleet) end() { f.stop(); f.workers.Wait() }
+
+// renew renews and confirms every third of a TTL.
+func (u *unbound) renew(ctx context.Context, f *unboundFleet) {
+	tick := time.NewTicker(f.ttl / 3)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		attempt, cancel := context.WithTimeout(ctx, f.ttl/3)
+		sent := bootClock{}.Now()
+		r, err := f.client.KeepAliveOnce(attempt, u.lease)
+		if err == nil {
+			c, err := f.client.Txn(attempt).If(clientv3.Compare(clientv3.LeaseValue(u.key), "=", u.lease)).
+				Then(clientv3.OpDelete(u.key + "/never")).Commit()
+			if err == nil && c.Succeeded {
+				u.deadline = sent.Add(time.Duration(r.TTL) * time.Second)
+			}
+		}
+		cancel()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// An etcd leader is frozen among many leases for longer than their TTL. When it wakes it believes that
+// they have expired and has them revoked through its successor, also those that were renewed and
+// confirmed with the successor meanwhile. Whoever counts renewals of a lease from an older raft term
+// says yes after its key has gone; an elector has long bound its key to a new lease.
+func TestElectorOutlivesTheRevokesOfAWokenEtcdLeader(t *testing.T) {
+	const ttl = 5 * time.Second
+	const rounds = 10
+	etcd := startCluster(t, 3, devetcd.Options{})
+	for round := range rounds {
+		if early := wokenLeaderRound(t, etcd, ttl); early > 0 {
+			t.Logf("round %d: a live, confirmed lease was revoked %v before its deadline", round+1, early)
+			return
+		}
+	}
+	t.Errorf("no live lease was revoked in %d rounds: nothing was shown", rounds)
+}
+
+// wokenLeaderRound freezes and wakes the etcd leader once and returns how long before its deadline the
+// key of an unbound candidate went; zero if none did.
+func wokenLeaderRound(t *testing.T, etcd *devetcd.Cluster, ttl time.Duration) time.Duration {
+	t.Helper()
+	old := within(t, etcd.Leader)
+	var rest, cuttable []string
+	var proxies []*proxy
+	for i := range etcd.Size() {
+		if i != old {
+			p := newProxy(t, etcd.Member(i).Endpoint())
+			rest, cuttable, proxies = append(rest, etcd.Member(i).Endpoint()), append(cuttable, p.endpoint()), append(proxies, p)
+		}
+	}
+	b := newBed(t, rest)
+	leading := b.join("a", ttl, cuttable)
+	first := leading.awaitPhase(election.Leader)
+	other := b.join("b", ttl, rest)
+	other.awaitPhase(election.Follower)
+	neverBoth(t, leading, other)
+	fleet := newUnboundFleet(t, b.client, 48, ttl)
+	defer fleet.end()
+	gone := make(chan string, 1024)
+	watching, stop := context.WithCancel(t.Context())
+	defer stop()
+	watch := b.client.Watch(clientv3.WithRequireLeader(watching), "/unbound/", clientv3.WithPrefix(), clientv3.WithFilterPut())
+
+	frozen := time.After(ttl + 2*time.Second)
+	must(t, etcd.Member(old).Pause())
+	leading.await("rebind", func(s election.State) bool { return s.Lease != first.Lease && s.Token == first.Token })
+	<-frozen
+	for _, p := range proxies {
+		p.silence()
+	}
+	must(t, etcd.Member(old).Resume())
+	go func() {
+		defer close(gone)
+		for r := range watch {
+			for _, e := range r.Events {
+				gone <- string(e.Kv.Key)
+			}
+		}
+	}()
+	var key string
+	var at election.Instant
+	select {
+	case key = <-gone:
+		at = bootClock{}.Now()
+	case <-time.After(4 * time.Second):
+	}
+	other.awaitPhase(election.Leader) // a is cut off: b takes over, and never beside it
+	stop()
+	for range gone { //nolint:revive // drained, so that the watcher ends
+	}
+	leading.leave()
+	other.leave()
+	fleet.end()
+	for _, u := range fleet.all {
+		if u.key == key && at < u.deadline.Add(-election.Margin(ttl)) {
+			return u.deadline.Sub(at)
+		}
+	}
+	return 0
+}

@@ -1,0 +1,107 @@
+// Package netlab makes hosts out of network namespaces for tests: each with an address of its own, all on
+// one switch, and the means to cut any two of them off from each other. It wants root and iproute2.
+//
+// The switch is in a namespace too, so that the packet filter of the real host, which container engines
+// like to set, does not see the traffic.
+package netlab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+)
+
+// labs numbers the labs of this process.
+var labs atomic.Int64
+
+// Lab is a set of hosts. Host numbers count from 0; the test's own process is on the switch as well, and
+// is number -1. Methods are not for concurrent use.
+type Lab struct {
+	name  string
+	net   string // first three octets
+	hosts int
+}
+
+// New makes a lab with a number of hosts. Close it, also after an error.
+func New(hosts int) (*Lab, error) {
+	n := int64(os.Getpid()) + labs.Add(1)*37
+	l := &Lab{name: fmt.Sprintf("el%d-%d", os.Getpid(), labs.Load()), net: fmt.Sprintf("10.213.%d", n%250), hosts: hosts}
+	err := l.all(
+		"netns add "+l.name+"-sw",
+		"-n "+l.name+"-sw link add br0 type bridge",
+		"-n "+l.name+"-sw link set br0 up",
+	)
+	for i := 0; i < hosts && err == nil; i++ {
+		ns := l.Namespace(i)
+		err = l.all(
+			"netns add "+ns,
+			fmt.Sprintf("-n %s link add eth0 type veth peer name p%d netns %s-sw", ns, i, l.name),
+			"-n "+ns+" addr add "+l.Addr(i)+"/24 dev eth0",
+			"-n "+ns+" link set lo up",
+			"-n "+ns+" link set eth0 up",
+			fmt.Sprintf("-n %s-sw link set p%d master br0 up", l.name, i),
+		)
+	}
+	if err == nil {
+		err = l.all(
+			fmt.Sprintf("link add %s type veth peer name root netns %s-sw", l.uplink(), l.name),
+			"addr add "+l.Addr(-1)+"/24 dev "+l.uplink(),
+			"link set "+l.uplink()+" up",
+			"-n "+l.name+"-sw link set root master br0 up",
+		)
+	}
+	return l, err
+}
+
+// uplink is the test's own interface; its name is short, as the kernel wants it.
+func (l *Lab) uplink() string { return strings.ReplaceAll(l.name, "-", "u") }
+
+// Namespace is the name of a host's network namespace.
+func (l *Lab) Namespace(i int) string { return fmt.Sprintf("%s-h%d", l.name, i) }
+
+// Addr is a host's address.
+func (l *Lab) Addr(i int) string { return fmt.Sprintf("%s.%d", l.net, i+10) }
+
+// Exec is what to put before a command so that it runs on a host.
+func (l *Lab) Exec(i int) []string { return []string{"ip", "netns", "exec", l.Namespace(i)} }
+
+// Cut drops everything that host i sends to host j, which must not be -1; connections stay open and
+// silent. One direction is enough to stop any TCP traffic but a one-way flow that needs no more
+// acknowledgements: cut both to be sure.
+func (l *Lab) Cut(i, j int) error { return l.route("add", i, j) }
+
+// Heal undoes Cut.
+func (l *Lab) Heal(i, j int) error { return l.route("del", i, j) }
+
+func (l *Lab) route(verb string, from, to int) error {
+	return ip(fmt.Sprintf("-n %s route %s blackhole %s/32", l.Namespace(from), verb, l.Addr(to)))
+}
+
+// Close removes everything. Processes on the hosts must have ended.
+func (l *Lab) Close() error {
+	var errs []error
+	for i := range l.hosts {
+		errs = append(errs, ip("netns del "+l.Namespace(i)))
+	}
+	errs = append(errs, ip("netns del "+l.name+"-sw")) // takes the uplink's other end, and so the uplink
+	return errors.Join(errs...)
+}
+
+func (l *Lab) all(commands ...string) error {
+	for _, c := range commands {
+		if err := ip(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ip(args string) error {
+	if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", args, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

@@ -1,13 +1,10 @@
 package etcdstore
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"os"
-	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -38,7 +35,7 @@ func (ss *session) newClient() (*clientv3.Client, error) {
 		MaxUnaryRetries:      uint(len(s.cfg.Endpoints)) + 1,
 		Logger:               s.log,
 		DialOptions: []grpc.DialOption{
-			grpc.WithContextDialer(dialer(s.cfg.DialTimeout, silence)),
+			grpc.WithContextDialer(ss.conns.dialer(s.cfg.DialTimeout, silence)),
 			grpc.WithChainUnaryInterceptor(ss.unary),
 			grpc.WithChainStreamInterceptor(ss.stream),
 			grpc.WithConnectParams(grpc.ConnectParams{
@@ -53,25 +50,6 @@ func (ss *session) newClient() (*clientv3.Client, error) {
 
 // silence is how long sent data may go unacknowledged before a connection is given up.
 func (c Config) silence() time.Duration { return max(c.TTL/4, time.Second) }
-
-// dialer opens connections that notice a peer which has gone without a word: probes when idle, and
-// TCP_USER_TIMEOUT for data that nobody acknowledges, so that an endpoint cut off by the network is
-// left in a fraction of a TTL and not after the kernel's quarter of an hour.
-func dialer(timeout, silence time.Duration) func(context.Context, string) (net.Conn, error) {
-	d := net.Dialer{
-		Timeout: timeout,
-		KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: silence, Interval: max(silence/2, time.Second), Count: 2,
-		},
-		ControlContext: userTimeout(silence),
-	}
-	return func(ctx context.Context, addr string) (net.Conn, error) {
-		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-			return d.DialContext(ctx, "unix", strings.TrimPrefix(path, "//"))
-		}
-		return d.DialContext(ctx, "tcp", addr)
-	}
-}
 
 // loadTLS reads what is needed to talk TLS. It returns nil when nothing was given: then https
 // endpoints are verified against the system's authorities.

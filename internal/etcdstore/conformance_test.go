@@ -10,6 +10,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 
 	"github.com/elector-dev/elector/internal/boottime"
 	"github.com/elector-dev/elector/internal/devetcd"
@@ -28,6 +29,8 @@ type bootClock struct{}
 
 func (bootClock) Now() election.Instant { return election.Instant(boottime.Now()) }
 
+func now() election.Instant { return bootClock{}.Now() }
+
 // elections numbers the elections of this process, so that each test has an empty one.
 var elections atomic.Int64
 
@@ -41,7 +44,7 @@ type bed struct {
 
 func newBed(t *testing.T, endpoints []string) *bed {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second})
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

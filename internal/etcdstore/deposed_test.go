@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
@@ -16,25 +20,52 @@ import (
 )
 
 // trusting is a candidate that believes acknowledgements: its deadline is that of the newest
-// acknowledged keep-alive, counted from when it was sent.
+// acknowledged keep-alive, counted from when it was sent. It uses the library as it is.
 type trusting struct {
 	mu       sync.Mutex // guards the fields below
+	sent     []election.Instant
 	deadline election.Instant
 	stale    int // acknowledgements received from an etcd leader of an older raft term than newest
 	newest   uint64
 }
 
-func (c *trusting) sink(ev election.Event) {
-	e, ok := ev.(election.Renewed)
-	if !ok || e.Renewal.TTL <= 0 {
-		return
+// stampedStream takes the instants of a trusting candidate's keep-alives.
+type stampedStream struct {
+	grpc.ClientStream
+	candidate *trusting
+}
+
+func (s stampedStream) SendMsg(m any) error {
+	s.candidate.mu.Lock()
+	s.candidate.sent = append(s.candidate.sent, now())
+	s.candidate.mu.Unlock()
+	return s.ClientStream.SendMsg(m)
+}
+
+func (s stampedStream) RecvMsg(m any) error {
+	if err := s.ClientStream.RecvMsg(m); err != nil {
+		return err
+	}
+	c, r := s.candidate, m.(*pb.LeaseKeepAliveResponse)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = max(c.deadline, c.sent[0].Add(time.Duration(r.TTL)*time.Second))
+	c.sent = c.sent[1:]
+	if r.TTL > 0 && r.Header.RaftTerm < c.newest {
+		c.stale++
+	}
+	return nil
+}
+
+func (c *trusting) stream(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	s, err := open(ctx, d, cc, method, opts...)
+	if err != nil || method != pb.Lease_LeaseKeepAlive_FullMethodName {
+		return s, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deadline = max(c.deadline, e.Renewal.Sent.Add(e.Renewal.TTL))
-	if e.Renewal.RaftTerm < c.newest {
-		c.stale++
-	}
+	c.sent = nil
+	return stampedStream{s, c}, nil
 }
 
 func (c *trusting) leadsUntil() (election.Instant, int) {
@@ -49,16 +80,18 @@ func (c *trusting) deposed(raftTerm uint64) {
 	c.newest = raftTerm
 }
 
-// lead opens a session on a store, campaigns and wins, and goes on believing acknowledgements.
-func (c *trusting) lead(t *testing.T, s election.Store, ttl time.Duration) {
+// lead campaigns in a bed's election and wins.
+func (c *trusting) lead(t *testing.T, b *bed, ttl time.Duration) {
 	t.Helper()
-	session, _, err := s.Open(t.Context(), election.OpenRequest{
-		Number: 1, TTL: ttl, Sink: c.sink, Alive: func() bool { return true },
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: b.client.Endpoints(), DialTimeout: 5 * time.Second, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithChainStreamInterceptor(c.stream)},
 	})
 	must(t, err)
-	t.Cleanup(func() { session.Close(false, election.Claim{}) })
-	_, err = session.Campaign(t.Context())
+	t.Cleanup(func() { client.Close() })
+	s, err := concurrency.NewSession(client, concurrency.WithTTL(int(ttl/time.Second)))
 	must(t, err)
+	must(t, concurrency.NewElection(s, "/elector/default/"+b.election).Campaign(t.Context(), "naive"))
 }
 
 // An etcd leader is frozen, cut off from its peers and deposed. When it wakes it acknowledges
@@ -104,7 +137,7 @@ func deposedLeaderRound(t *testing.T, lab *netlab.Lab, etcd *devetcd.Cluster) (s
 	rivals := make([]*candidate, len(naive))
 	for i := range naive {
 		theirs := newBed(t, only)
-		naive[i].lead(t, theirs.Store("naive", "1"), ttl)
+		naive[i].lead(t, theirs, ttl)
 		rivals[i] = theirs.join("rival", ttl, rest)
 		rivals[i].awaitPhase(election.Follower)
 	}
@@ -212,7 +245,7 @@ func (u *unbound) renew(ctx context.Context, f *unboundFleet) {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		attempt, cancel := context.WithTimeout(ctx, f.ttl/3)
-		sent := bootClock{}.Now()
+		sent := now()
 		r, err := f.client.KeepAliveOnce(attempt, u.lease)
 		if err == nil {
 			c, err := f.client.Txn(attempt).If(clientv3.Compare(clientv3.LeaseValue(u.key), "=", u.lease)).
@@ -292,7 +325,7 @@ func wokenLeaderRound(t *testing.T, etcd *devetcd.Cluster, ttl time.Duration) ti
 	var at election.Instant
 	select {
 	case key = <-gone:
-		at = bootClock{}.Now()
+		at = now()
 	case <-time.After(4 * time.Second):
 	}
 	other.awaitPhase(election.Leader) // a is cut off: b takes over, and never beside it

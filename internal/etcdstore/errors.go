@@ -22,6 +22,9 @@ func (s *Store) wrap(op string, err error) error {
 	if sentence := s.refusal(err); sentence != "" {
 		return fmt.Errorf("%s: %w: %s", op, election.ErrRefused, sentence)
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: no answer from etcd at %s in time: %w", op, strings.Join(s.cfg.Endpoints, ", "), err)
+	}
 	return fmt.Errorf("%s: %w", op, err)
 }
 
@@ -41,10 +44,31 @@ func (s *Store) refusal(err error) string {
 	case strings.Contains(text, "tls: certificate required"), strings.Contains(text, "tls: bad certificate"),
 		strings.Contains(text, "tls: unknown certificate"), strings.Contains(text, "tls: expired certificate"):
 		return "the member does not accept the client's certificate: check --etcd-cert and --etcd-key (" + after(text, "tls:") + ")"
-	case strings.Contains(text, "first record does not look like a TLS handshake"):
+	case strings.Contains(text, "first record does not look like a TLS handshake"),
+		strings.Contains(text, "authentication handshake failed: EOF"):
 		return "the endpoint does not speak TLS: use http:// in --etcd-endpoints, or turn TLS on in etcd"
+	case cutOff(text) && s.https() && s.cfg.Cert == "":
+		// The member's alert comes after the handshake, and the request can be faster than it.
+		return "the member closed the connection, as it does without a client's certificate: set --etcd-cert and --etcd-key"
+	case cutOff(text) && !s.https() && strings.Contains(text, "server preface"):
+		return "the member closed the connection, as it does when it speaks TLS: use https:// in --etcd-endpoints"
 	}
 	return ""
+}
+
+// cutOff reports whether an error's text is that of a connection which the other side closed.
+func cutOff(text string) bool {
+	for _, s := range []string{"broken pipe", "connection reset", "EOF"} {
+		if strings.Contains(text, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// https reports whether the endpoints speak TLS; the first stands for all, as it does in the client.
+func (s *Store) https() bool {
+	return strings.HasPrefix(s.cfg.Endpoints[0], "https:") || strings.HasPrefix(s.cfg.Endpoints[0], "unixs:")
 }
 
 // is reports whether err is one of the targets, comparing etcd's typed errors and their gRPC forms.

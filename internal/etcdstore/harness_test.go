@@ -139,12 +139,12 @@ func must(t *testing.T, err error) {
 // nothing passes.
 type proxy struct {
 	listener net.Listener
-	target   string
 	workers  sync.WaitGroup
 
-	mu    sync.Mutex // guards the fields below
-	cut   chan struct{}
-	conns []net.Conn
+	mu     sync.Mutex // guards the fields below
+	target string
+	cut    chan struct{}
+	conns  []net.Conn
 }
 
 func newProxy(t *testing.T, endpoint string) *proxy {
@@ -156,11 +156,7 @@ func newProxy(t *testing.T, endpoint string) *proxy {
 	t.Cleanup(func() {
 		l.Close()
 		p.heal()
-		p.mu.Lock()
-		for _, c := range p.conns {
-			c.Close()
-		}
-		p.mu.Unlock()
+		p.hangUp()
 		p.workers.Wait()
 	})
 	return p
@@ -186,6 +182,24 @@ func (p *proxy) heal() {
 	}
 }
 
+// hangUp closes all connections.
+func (p *proxy) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.Close()
+	}
+	p.conns = nil
+}
+
+// redirect closes all connections; later ones go to another endpoint.
+func (p *proxy) redirect(endpoint string) {
+	p.mu.Lock()
+	p.target = endpoint[len("http://"):]
+	p.mu.Unlock()
+	p.hangUp()
+}
+
 // wait blocks while the proxy is silent.
 func (p *proxy) wait() {
 	p.mu.Lock()
@@ -208,7 +222,10 @@ func (p *proxy) accept() {
 
 func (p *proxy) serve(in net.Conn) {
 	p.wait()
-	out, err := net.Dial("tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	out, err := net.Dial("tcp", target)
 	if err != nil {
 		in.Close()
 		return

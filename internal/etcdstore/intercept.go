@@ -10,6 +10,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/elector-dev/elector/internal/election"
@@ -23,14 +24,15 @@ var (
 )
 
 // unary sees every attempt of every plain request. It gives those a deadline that come without one
-// (the library's campaign makes some) and counts.
+// (the library's campaign makes some) and counts. A request does not wait for a connection that cannot
+// be made, as the library would have it: it fails at once and with the reason.
 func (ss *session) unary(ctx context.Context, method string, req, rep any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, ss.store.requestTimeout())
 		defer cancel()
 	}
-	err := invoke(ctx, method, req, rep, cc, opts...)
+	err := invoke(ctx, method, req, rep, cc, append(opts, grpc.WaitForReady(false))...)
 	ss.store.cfg.Requests(opName(method), code(err))
 	return err
 }
@@ -142,9 +144,18 @@ func (w *watched) arm() {
 		w.mu.Unlock()
 		if silent {
 			w.patience.tripped()
-			w.cancel()
+			w.giveUp()
 		}
 	})
+}
+
+// giveUp ends the stream and the connection under it. Without its connection the endpoint is out of the
+// client's rotation, also for other requests, until a new one has seen the server speak.
+func (w *watched) giveUp() {
+	if p, ok := peer.FromContext(w.ClientStream.Context()); ok && p.LocalAddr != nil {
+		w.session.conns.close(p.LocalAddr.String())
+	}
+	w.cancel()
 }
 
 // answered stops the clock, and starts it anew if more is pending. It returns when the oldest pending

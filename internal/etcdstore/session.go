@@ -25,6 +25,7 @@ type session struct {
 	renewalPatience patience
 	watchPatience   patience
 
+	conns    conns
 	client   *clientv3.Client // set by open, before anything runs
 	key      string
 	campaign *concurrency.Election

@@ -1,0 +1,179 @@
+package etcdstore_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// proxied puts a proxy in front of each endpoint.
+func proxied(t *testing.T, endpoints []string) (proxies []*proxy, through []string) {
+	t.Helper()
+	for _, e := range endpoints {
+		p := newProxy(t, e)
+		proxies, through = append(proxies, p), append(through, p.endpoint())
+	}
+	return proxies, through
+}
+
+func TestOneSilentEndpointOfThreeChangesNothing(t *testing.T) {
+	const ttl = 4 * time.Second
+	etcd := startCluster(t, 3, devetcd.Options{})
+	proxies, through := proxied(t, etcd.Endpoints())
+	b := newBed(t, etcd.Endpoints())
+	a := b.join("a", ttl, through)
+	first := a.awaitPhase(election.Leader)
+	for i, p := range proxies {
+		p.silence()
+		survived := time.NewTimer(2 * ttl) // what must not happen takes a TTL
+		select {
+		case <-survived.C:
+		case <-a.done:
+		}
+		if got := a.Look(); !got.Leading || got.Token != first.Token || !got.Since.Equal(first.Since) {
+			t.Errorf("endpoint %d silent: %+v, was %+v", i, got, first)
+		}
+		p.heal()
+	}
+}
+
+// A follower's watches sit on an endpoint that has gone silent when the leader dies elsewhere. The
+// follower must have noticed, by asking on the watch stream, well before gRPC's own ping, which the
+// library sends after ten seconds, would tell it.
+func TestFollowerLeavesASilentEndpointBeforeItIsNeeded(t *testing.T) {
+	const ttl = 3 * time.Second
+	etcd := startCluster(t, 3, devetcd.Options{})
+	for i := range 2 {
+		b := newBed(t, etcd.Endpoints())
+		leading, through := proxied(t, etcd.Endpoints())
+		a := b.join("a", ttl, through)
+		a.awaitPhase(election.Leader)
+		proxies, through := proxied(t, etcd.Endpoints()[:2])
+		follower := b.join("b", ttl, through)
+		follower.awaitPhase(election.Follower)
+		neverBoth(t, a, follower)
+		proxies[i].silence()
+		for _, p := range leading {
+			p.silence()
+		}
+		from := now()
+		follower.awaitPhase(election.Leader)
+		if took := now().Sub(from); took > 10*time.Second {
+			t.Errorf("endpoint %d silent: took over after %v", i, took)
+		}
+		a.leave()
+		follower.leave()
+	}
+}
+
+func TestEveryoneComesBackAfterEtcdWasGone(t *testing.T) {
+	const ttl = 2 * time.Second
+	etcd := startCluster(t, 3, devetcd.Options{})
+	bed := newBed(t, etcd.Endpoints())
+	a, b := bed.join("a", ttl, nil), bed.join("b", ttl, nil)
+	a.await("an election", func(s election.State) bool { return s.Leader.Token != 0 })
+	neverBoth(t, a, b)
+	var before int64
+	for _, c := range []*candidate{a, b} {
+		before = max(before, c.await("a leader", func(s election.State) bool { return s.Leader.Token != 0 }).Leader.Token)
+	}
+	for i := range etcd.Size() {
+		must(t, etcd.Member(i).Kill())
+	}
+	for _, c := range []*candidate{a, b} {
+		c.await("losing its session", func(s election.State) bool { return s.Phase == election.Connecting })
+	}
+	gone := time.NewTimer(3 * ttl)
+	for waiting := true; waiting; {
+		select {
+		case <-gone.C:
+			waiting = false
+		default:
+			for _, c := range []*candidate{a, b} {
+				if a := c.Look(); a.Leading || a.Leader.Token != 0 {
+					t.Fatalf("without etcd: %+v", a)
+				}
+			}
+		}
+	}
+	for i := range etcd.Size() {
+		must(t, etcd.Member(i).Restart())
+	}
+	for _, c := range []*candidate{a, b} {
+		c.await("a new leader", func(s election.State) bool { return s.Leader.Token > before && s.Registered })
+	}
+}
+
+// Compaction ends a watch that resumes from before it (trap: the library's campaign then returns an
+// error and leaves its key). The candidate keeps its place.
+func TestCandidateKeepsItsPlaceThroughCompaction(t *testing.T) {
+	const ttl = 5 * time.Second
+	etcd := startCluster(t, 1, devetcd.Options{})
+	bed := newBed(t, etcd.Endpoints())
+	a := bed.join("a", ttl, nil)
+	a.awaitPhase(election.Leader)
+	proxies, through := proxied(t, etcd.Endpoints())
+	b := bed.join("b", ttl, through)
+	before := b.awaitPhase(election.Follower)
+	proxies[0].silence()
+	within(t, func(ctx context.Context) (any, error) {
+		for range 20 {
+			if _, err := bed.client.Put(ctx, "filler", ""); err != nil {
+				return nil, err
+			}
+		}
+		r, err := bed.client.Get(ctx, "filler")
+		if err != nil {
+			return nil, err
+		}
+		return bed.client.Compact(ctx, r.Header.Revision, clientv3.WithCompactPhysical())
+	})
+	proxies[0].heal()
+	a.leave()
+	after := b.awaitPhase(election.Leader)
+	if after.Lease != before.Lease {
+		t.Errorf("the session changed: %+v, then %+v", before, after)
+	}
+}
+
+// An etcd leader change costs a leader one revision and neither its term nor its token.
+func TestElectorKeepsItsTermThroughAnEtcdLeaderChange(t *testing.T) {
+	const ttl = 5 * time.Second
+	etcd := startCluster(t, 3, devetcd.Options{})
+	bed := newBed(t, etcd.Endpoints())
+	a := bed.join("a", ttl, nil)
+	first := a.awaitPhase(election.Leader)
+	revision := bed.Revision()
+	leader := within(t, etcd.Leader)
+	within(t, func(ctx context.Context) (any, error) { return nil, etcd.MoveLeader(ctx, (leader+1)%3) })
+	second := a.await("rebind", func(s election.State) bool { return s.Lease != first.Lease })
+	if second.Token != first.Token || !second.Since.Equal(first.Since) {
+		t.Errorf("%+v became %+v", first, second)
+	}
+	if after := bed.Revision(); after != revision+1 {
+		t.Errorf("revision went from %d to %d", revision, after)
+	}
+}
+
+func TestRestoredEtcdIsNotedByAnElectorThatLivedThroughIt(t *testing.T) {
+	const ttl = 2 * time.Second
+	etcd := startCluster(t, 1, devetcd.Options{})
+	bed := newBed(t, etcd.Endpoints())
+	for range 50 {
+		within(t, func(ctx context.Context) (any, error) { return bed.client.Put(ctx, "filler", "") })
+	}
+	proxies, through := proxied(t, etcd.Endpoints())
+	a := bed.join("a", ttl, through)
+	a.awaitPhase(election.Leader)
+	fresh := startCluster(t, 1, devetcd.Options{}) // the same address, an earlier time
+	proxies[0].redirect(fresh.Endpoints()[0])
+	a.awaitPhase(election.Fenced)
+	if a.Look().Leading {
+		t.Error("a fenced elector leads")
+	}
+}

@@ -1,0 +1,128 @@
+package etcdstore_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/etcdstore"
+)
+
+// openWith opens a session with a changed configuration and returns the error.
+func openWith(t *testing.T, b *bed, change func(*etcdstore.Config)) error {
+	t.Helper()
+	b.config = change
+	store := b.Store("a", "1")
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	s, _, err := store.Open(ctx, election.OpenRequest{
+		Number: 1, TTL: 3 * time.Second, Sink: func(election.Event) {}, Alive: func() bool { return true },
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Close(true, election.Claim{})
+	_, err = s.Campaign(ctx)
+	return err
+}
+
+// refused checks that an error is a refusal that says what to do.
+func refused(t *testing.T, err error, remedy string) {
+	t.Helper()
+	switch {
+	case !errors.Is(err, election.ErrRefused):
+		t.Errorf("got %v, not a refusal", err)
+	case !strings.Contains(err.Error(), remedy):
+		t.Errorf("%q does not say %q", err, remedy)
+	}
+}
+
+func TestRefusalsByPasswordAccessSayWhatToDo(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
+	b := newBed(t, etcd.Endpoints())
+	user := func(name, password string) func(*etcdstore.Config) {
+		return func(c *etcdstore.Config) { c.User, c.Password = name, password }
+	}
+	if err := openWith(t, b, user("worker", "right")); err != nil {
+		t.Errorf("with the right password: %v", err)
+	}
+	refused(t, openWith(t, b, user("worker", "wrong")), "--etcd-password-file")
+	refused(t, openWith(t, b, user("", "")), "set --etcd-user")
+	refused(t, openWith(t, b, func(c *etcdstore.Config) {
+		user("worker", "right")(c)
+		c.Prefix = "/elsewhere"
+	}), "readwrite --prefix=true /elsewhere/default/"+b.election+"/")
+
+	file := filepath.Join(t.TempDir(), "password")
+	must(t, os.WriteFile(file, []byte("right\n"), 0o600))
+	if err := openWith(t, b, func(c *etcdstore.Config) { c.User, c.PasswordFile = "worker", file }); err != nil {
+		t.Errorf("with the password from a file: %v", err)
+	}
+}
+
+func TestRefusalOfAWriteIsToldAndSurvived(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", ReadOnly: true}})
+	b := newBed(t, etcd.Endpoints())
+	refused(t, openWith(t, b, func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }), "readwrite")
+}
+
+func TestRefusalsByTLSSayWhatToDo(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{TLS: true})
+	files := etcd.TLS()
+	b := newBed(t, etcd.Endpoints())
+	right := func(c *etcdstore.Config) { c.CACert, c.Cert, c.Key = files.CACert, files.ClientCert, files.ClientKey }
+	if err := openWith(t, b, right); err != nil {
+		t.Errorf("with the right certificates: %v", err)
+	}
+	refused(t, openWith(t, b, func(c *etcdstore.Config) { c.CACert = files.CACert }), "--etcd-cert and --etcd-key")
+	refused(t, openWith(t, b, func(*etcdstore.Config) {}), "--etcd-cacert")
+	other, err := devetcd.NewTLSFiles(t.TempDir(), "elector", "127.0.0.1")
+	must(t, err)
+	refused(t, openWith(t, b, func(c *etcdstore.Config) { right(c); c.CACert = other.CACert }), "--etcd-cacert")
+	refused(t, openWith(t, b, func(c *etcdstore.Config) { right(c); c.Cert, c.Key = other.ClientCert, other.ClientKey }), "--etcd-cert")
+
+	refused(t, openWith(t, b, func(c *etcdstore.Config) {
+		c.Endpoints = []string{strings.Replace(etcd.Endpoints()[0], "https:", "http:", 1)}
+	}), "use https://")
+
+	plain := startEtcd(t, devetcd.Options{})
+	refused(t, openWith(t, newBed(t, plain.Endpoints()), func(c *etcdstore.Config) {
+		right(c)
+		c.Endpoints = []string{strings.Replace(plain.Endpoints()[0], "http:", "https:", 1)}
+	}), "use http://")
+}
+
+func TestBadFilesAreRefusedBeforeAnythingStarts(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty")
+	must(t, os.WriteFile(empty, nil, 0o600))
+	missing := filepath.Join(dir, "missing")
+	for want, change := range map[string]func(*etcdstore.Config){
+		"read --etcd-cacert":            func(c *etcdstore.Config) { c.CACert = missing },
+		"holds no certificate":          func(c *etcdstore.Config) { c.CACert = empty },
+		"load --etcd-cert":              func(c *etcdstore.Config) { c.Cert, c.Key = empty, empty },
+		"read --etcd-password-file":     func(c *etcdstore.Config) { c.User, c.PasswordFile = "u", missing },
+		"is empty: put the password":    func(c *etcdstore.Config) { c.User, c.PasswordFile = "u", empty },
+		"no etcd endpoints: set --etcd": func(c *etcdstore.Config) { c.Endpoints = nil },
+	} {
+		cfg := etcdstore.Config{Endpoints: []string{"http://127.0.0.1:1"}, TTL: 3 * time.Second}
+		change(&cfg)
+		if _, err := etcdstore.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestUnreachableEtcdIsNamedAsTheReason(t *testing.T) {
+	b := newBed(t, []string{"http://127.0.0.1:1"})
+	err := openWith(t, b, func(*etcdstore.Config) {})
+	if err == nil || errors.Is(err, election.ErrRefused) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("got %v", err)
+	}
+}

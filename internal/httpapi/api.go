@@ -1,0 +1,163 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// Elector is what the surface asks; *election.Elector is one. Its methods are called concurrently, from
+// before the elector runs until after it has ended, and must not block.
+type Elector interface {
+	// Answer evaluates leadership now. A yes is a promise for as long as it says, at most limit.
+	Answer(limit time.Duration) election.Answer
+	// AnswerMax is the longest promise that Answer gives.
+	AnswerMax() time.Duration
+	// Look evaluates leadership now and promises nothing.
+	Look() election.Answer
+	// Stalled reports whether the elector's loop has stood still for so long that only a restart
+	// of the process helps.
+	Stalled() bool
+	// Identity and Incarnation name this elector; they do not change.
+	Identity() string
+	Incarnation() string
+}
+
+var _ Elector = (*election.Elector)(nil)
+
+// Config is what the surface needs. All fields but Logger are required.
+type Config struct {
+	Elector  Elector
+	Election string       // "<namespace>/<name>", as bodies show it
+	Metrics  http.Handler // answers /metrics
+	Logger   *slog.Logger // is told of handlers that panic; nil: nobody is
+}
+
+// API is the HTTP surface of one elector. Its handlers may be served by any number of servers.
+type API struct {
+	elector Elector
+	scrape  http.Handler
+	logger  *slog.Logger
+	self    Status // the fields that never change
+
+	met atomic.Bool // a probe has found this elector ineligible and in contact with etcd
+}
+
+// New returns the surface of an elector. It starts nothing.
+func New(cfg Config) *API {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &API{
+		elector: cfg.Elector,
+		scrape:  cfg.Metrics,
+		logger:  cfg.Logger,
+		self: Status{
+			Election:    clean(cfg.Election),
+			Identity:    clean(cfg.Elector.Identity()),
+			Incarnation: clean(cfg.Elector.Incarnation()),
+		},
+	}
+}
+
+// Main serves every route, for the main listener.
+func (a *API) Main() http.Handler { return a.serve(func(route) bool { return true }) }
+
+// Probe serves the routes for probes, load balancers and scrapes, for a listener that others can reach.
+func (a *API) Probe() http.Handler { return a.serve(func(r route) bool { return r.probe }) }
+
+// serve dispatches to the routes that are wanted. Paths are compared as they are, without cleaning or
+// redirects, so that a path means the same to this server and to whatever filters requests before it.
+func (a *API) serve(wanted func(route) bool) http.Handler {
+	table := make(map[string]route)
+	var paths []string
+	for _, rt := range a.routes() {
+		if wanted(rt) {
+			table[rt.path] = rt
+			paths = append(paths, rt.path)
+		}
+	}
+	notFound := failure{"no such path", "this listener has " + strings.Join(paths, ", ")}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer a.tellPanic(r)
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		rt, ok := table[r.URL.Path]
+		switch {
+		case !ok:
+			reply(w, r, http.StatusNotFound, notFound)
+		case !rt.methods.has(r.Method):
+			allowed := strings.Join(rt.methods, ", ")
+			w.Header().Set("Allow", allowed)
+			reply(w, r, http.StatusMethodNotAllowed, failure{"method not allowed", "use one of " + allowed})
+		default:
+			rt.handle(w, r)
+		}
+	})
+}
+
+// tellPanic logs a handler's panic and cuts the connection: no answer is a no.
+func (a *API) tellPanic(r *http.Request) {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(p)
+	default:
+		a.logger.Error("handler panicked; please report this", "path", r.URL.Path, "err", p, "stack", string(debug.Stack()))
+		panic(http.ErrAbortHandler)
+	}
+}
+
+type methods []string
+
+func (m methods) has(method string) bool { return len(m) == 0 || slices.Contains(m, method) }
+
+// failure is the body of every error.
+type failure struct {
+	Error string `json:"error"` // what is wrong
+	Hint  string `json:"hint"`  // what to do about it
+}
+
+// statusOnly reports whether a request wants the status line and nothing else.
+func statusOnly(r *http.Request) bool {
+	return r.Method == http.MethodHead || r.Method == http.MethodOptions
+}
+
+// reply answers with a status and, unless only that is wanted, a body as a line of JSON.
+func reply(w http.ResponseWriter, r *http.Request, status int, body any) {
+	if statusOnly(r) {
+		w.WriteHeader(status)
+		return
+	}
+	write(w, status, append(encode(body), '\n'))
+}
+
+// encode never fails: bodies are structs of strings, numbers, booleans and times. Bytes that are not
+// UTF-8 and characters that mean something in HTML come out as escapes.
+func encode(body any) []byte {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic("encode body: " + err.Error())
+	}
+	return b
+}
+
+// write sends a JSON body. An error means that the reader is gone, which is nobody's concern.
+func write(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// clean makes valid UTF-8 of text that others chose.
+func clean(s string) string { return strings.ToValidUTF8(s, "\ufffd") }

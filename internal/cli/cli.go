@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/elector-dev/elector/internal/config"
+)
+
+// The exit statuses.
+const (
+	exitClean   = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// usageError is a mistake in the settings or on the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Run runs the elector command and returns its exit status. args are the arguments without the
+// program's name, env is as os.Environ returns it. The daemon runs until ctx ends and has then wound
+// up; nothing it started is left. Run touches no state of the process, so it may run several times,
+// concurrently too.
+func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot(env)
+	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var mistakes *config.Error
+	switch {
+	case err == nil:
+		return exitClean
+	case errors.As(err, &mistakes):
+		for _, m := range mistakes.Mistakes {
+			fmt.Fprintf(stderr, "elector: %s\n", m)
+		}
+	default:
+		fmt.Fprintf(stderr, "elector: %v\n", err)
+	}
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// newRoot builds the command and its subcommands.
+func newRoot(env []string) *cobra.Command {
+	root := daemonCommand("elector", env)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), help()) })
+	group := &cobra.Command{
+		Use:  "config",
+		Args: noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("config needs to be told what to do: write elector config check")}
+		},
+	}
+	group.AddCommand(checkCommand(env))
+	root.AddCommand(daemonCommand("serve", env), group, &cobra.Command{
+		Use:  "version",
+		Args: noArguments,
+		Run:  func(cmd *cobra.Command, _ []string) { fmt.Fprintf(cmd.OutOrStdout(), "elector %s\n", Version()) },
+	})
+	return root
+}
+
+// daemonCommand is the daemon, under a name.
+func daemonCommand(name string, env []string) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Args: noArguments}
+	flags := config.Register(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, warnings, err := flags.Load(env)
+		if err != nil {
+			tell(cmd, warnings)
+			return usageError{err}
+		}
+		return serve(cmd.Context(), cfg, warnings, cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+// checkCommand checks what the daemon would check before it starts, the named files included.
+func checkCommand(env []string) *cobra.Command {
+	cmd := &cobra.Command{Use: "check", Args: noArguments}
+	flags := config.Register(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, warnings, err := flags.Load(env)
+		tell(cmd, warnings)
+		if err != nil {
+			return usageError{err}
+		}
+		if _, err := newDaemon(cfg, slog.New(slog.DiscardHandler)); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "the settings are good: %q would take part in %s, with keys under %s/%s/ in etcd\n",
+			cfg.ID, cfg.Path(), cfg.Prefix, cfg.Path())
+		return nil
+	}
+	return cmd
+}
+
+// tell writes warnings for a command that does not get as far as having a log.
+func tell(cmd *cobra.Command, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintf(cmd.ErrOrStderr(), "elector: warning: %s\n", w)
+	}
+}
+
+// noArguments refuses words that are neither commands nor flags.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2 // letters that may differ
+	remedy := "elector -h lists the commands"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		remedy = fmt.Sprintf("did you mean %s %s?", cmd.CommandPath(), near[0])
+	}
+	return usageError{fmt.Errorf("%q is not a command: %s", args[0], remedy)}
+}
+
+// flagError turns the flag library's errors into sentences with the remedy.
+func flagError(_ *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var bare *pflag.ValueRequiredError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		remedy := "elector -h lists all settings"
+		if near := config.Suggest(unknown.GetSpecifiedName()); near != "" {
+			remedy = fmt.Sprintf("did you mean --%s?", near)
+		}
+		err = fmt.Errorf("--%s is not a setting: %s", unknown.GetSpecifiedName(), remedy)
+	case errors.As(err, &unknown):
+		err = fmt.Errorf("-%s is not a setting: settings begin with two dashes, and elector -h lists them", unknown.GetSpecifiedShortnames())
+	case errors.As(err, &bare):
+		err = fmt.Errorf("--%s has no value: write --%[1]s=value", bare.GetSpecifiedName())
+	}
+	return usageError{err}
+}
+
+// help is what -h prints, for every command.
+func help() string {
+	return `elector takes part in an election that is held in etcd, and tells programs whether it leads,
+for how long that is certain, and with which fencing token.
+
+Usage:
+  elector [serve] --election NAME [settings]        take part, until SIGTERM or SIGINT
+  elector config check --election NAME [settings]   check the settings and the files they name, and no more
+  elector version                                   print the version
+
+` + config.Help() + `
+Exit status: 0 after a clean stop, 1 after a failure, 2 if a setting or the command line is wrong.
+`
+}

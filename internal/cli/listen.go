@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/elector-dev/elector/internal/config"
+	"github.com/elector-dev/elector/internal/httpapi"
+)
+
+// closeTimeout bounds the time in which requests under way may end, once the key has been given up.
+const closeTimeout = 2 * time.Second
+
+// listener is one HTTP server and its socket.
+type listener struct {
+	setting string
+	socket  net.Listener
+	server  *http.Server
+}
+
+// listen opens the configured sockets, all or none. Requests wait in them until serve is called.
+func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.Logger) ([]*listener, error) {
+	var opened []*listener
+	for _, want := range []struct {
+		setting, address string
+		handler          http.Handler
+	}{
+		{"http", cfg.HTTP, api.Main()},
+		{"probe-http", cfg.ProbeHTTP, api.Probe()},
+	} {
+		if want.address == "" {
+			continue
+		}
+		var lc net.ListenConfig
+		socket, err := lc.Listen(ctx, "tcp", want.address)
+		if err != nil {
+			for _, l := range opened {
+				_ = l.socket.Close() // nothing was accepted from it
+			}
+			return nil, fmt.Errorf("--%s %q cannot be listened on (%w): stop what uses the address, or set another", want.setting, want.address, reason(err))
+		}
+		server := httpapi.NewServer(want.handler)
+		server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+		opened = append(opened, &listener{want.setting, socket, server})
+		log.Info("listening", "setting", want.setting, "address", socket.Addr().String())
+	}
+	return opened, nil
+}
+
+// reason strips the address, which the sentence holds already, from a network error.
+func reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// serve answers requests until stop is called. It blocks; any other end is an error.
+func (l *listener) serve() error {
+	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve --%s: %w", l.setting, err)
+	}
+	return nil
+}
+
+// stop lets requests under way end, for a bounded time, and closes the rest.
+func (l *listener) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := l.server.Shutdown(ctx); err != nil {
+		_ = l.server.Close() // the process is going; a connection that would not end is cut
+	}
+	return nil
+}

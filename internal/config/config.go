@@ -1,0 +1,86 @@
+package config
+
+import (
+	"log/slog"
+	"os"
+	"time"
+)
+
+// Config is what an elector is told at its start. Durations are as given, not yet checked: Validate
+// does that.
+type Config struct {
+	File string // that the rest was read from; empty: none
+
+	Election  string // name of the election
+	Namespace string // that the name is unique in
+	ID        string // identity of this candidate
+	Prefix    string // keys live under <Prefix>/<Namespace>/<Election>/
+
+	TTL             time.Duration // asked for
+	AnswerMax       time.Duration // longest promise in one answer
+	ShutdownRelease Release
+
+	HTTP      string // address of the listener for programs; empty: no server
+	ProbeHTTP string // address of the read-only listener; empty: no server
+
+	Etcd Etcd
+
+	LogLevel  slog.Level
+	LogFormat LogFormat
+
+	UseClusterCredentials bool // accepted and ignored; the old sidecar's
+}
+
+// Etcd is how etcd is reached.
+type Etcd struct {
+	Endpoints    []string
+	DialTimeout  time.Duration
+	CACert       string // file
+	Cert         string // file
+	Key          string // file
+	User         string
+	PasswordFile string // file; Load sets at most one of this and Password
+	Password     string // from etcdctl's variables; never shown
+}
+
+// Release says when the key is given up on shutdown.
+type Release string
+
+// The ways to release on shutdown.
+const (
+	ReleasePromised Release = "promised" // when every promise given has run out
+	ReleaseNow      Release = "now"      // at once: whoever got promises is known to have stopped
+)
+
+// LogFormat is how log lines are written.
+type LogFormat string
+
+// The log formats.
+const (
+	LogText LogFormat = "text"
+	LogJSON LogFormat = "json"
+)
+
+// Path is the election as logs, metrics and answers name it: <namespace>/<name>.
+func (c *Config) Path() string { return c.Namespace + "/" + c.Election }
+
+// Default returns the configuration with nothing set: the table's defaults, the identity from POD_NAME
+// or else the hostname, and the namespace from POD_NAMESPACE. env is as os.Environ returns it. The
+// election is empty, so the result is not valid yet; the identity is empty too if the host has no name.
+func Default(env []string) Config {
+	var c Config
+	for _, s := range settings {
+		if err := s.parse(&c, s.preset); err != nil {
+			panic("config: default of --" + s.name + " " + err.Error())
+		}
+	}
+	vars := variables(env)
+	c.ID = vars["POD_NAME"]
+	if c.ID == "" {
+		c.ID, _ = os.Hostname() // an empty identity is reported by Validate, with the remedy
+	}
+	if ns := vars["POD_NAMESPACE"]; ns != "" {
+		c.Namespace = ns
+	}
+	return c
+}

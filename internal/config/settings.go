@@ -1,0 +1,128 @@
+package config
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// setting is one row of the table: all that is known of a setting.
+type setting struct {
+	name    string // of the flag and of the key in the file; the environment variable follows from it
+	group   string // heading in the help
+	arg     string // stands for the value in the help
+	help    string
+	preset  string // the default, as text
+	shown   string // what the help says of a default that depends on the environment, or of a missing one
+	etcdctl string // etcdctl's variable for the same; empty: none
+	kind
+	notInFile bool // may not stand in the file
+}
+
+// env is the setting's environment variable.
+func (s setting) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+}
+
+// envPrefix starts the names of the program's own variables.
+const envPrefix = "ELECTOR_"
+
+// The groups, in the order of the help.
+const (
+	groupElection = "Election"
+	groupPromise  = "Lease and promises"
+	groupHTTP     = "HTTP"
+	groupEtcd     = "Access to etcd"
+	groupProcess  = "Process"
+)
+
+var groups = []string{groupElection, groupPromise, groupHTTP, groupEtcd, groupProcess}
+
+// settings is the table. The order is that of the help.
+var settings = []setting{
+	{name: "election", group: groupElection, arg: "NAME", shown: "required",
+		help: "the election to take part in",
+		kind: text(func(c *Config) *string { return &c.Election })},
+	{name: "election-namespace", group: groupElection, arg: "NAME", preset: "default", shown: "default: POD_NAMESPACE, else \"default\"",
+		help: "where the election's name is unique",
+		kind: text(func(c *Config) *string { return &c.Namespace })},
+	{name: "id", group: groupElection, arg: "NAME", shown: "default: POD_NAME, else the hostname",
+		help: "identity of this candidate, which no other has",
+		kind: text(func(c *Config) *string { return &c.ID })},
+	{name: "prefix", group: groupElection, arg: "PATH", preset: "/elector",
+		help: "keys live under PATH/<namespace>/<election>/",
+		kind: text(func(c *Config) *string { return &c.Prefix })},
+
+	{name: "ttl", group: groupPromise, arg: "DURATION", preset: "10s",
+		help: "lease time: whole seconds, 2s to 300s",
+		kind: duration(func(c *Config) *time.Duration { return &c.TTL })},
+	{name: "answer-max", group: groupPromise, arg: "DURATION", preset: "2s",
+		help: "longest time for which one yes is certain",
+		kind: duration(func(c *Config) *time.Duration { return &c.AnswerMax })},
+	{name: "shutdown-release", group: groupPromise, arg: "promised|now", preset: string(ReleasePromised),
+		help: "on shutdown, give the key up when all promises have run out, or now",
+		kind: choice(func(c *Config) *Release { return &c.ShutdownRelease }, ReleasePromised, ReleaseNow)},
+
+	{name: "http", group: groupHTTP, arg: "ADDRESS", preset: "127.0.0.1:4040",
+		help: "listener for programs; empty: no server",
+		kind: text(func(c *Config) *string { return &c.HTTP })},
+	{name: "probe-http", group: groupHTTP, arg: "ADDRESS", shown: "default: none",
+		help: "second, read-only listener for kubelet probes and scrapes, as in :4041",
+		kind: text(func(c *Config) *string { return &c.ProbeHTTP })},
+
+	{name: "etcd-endpoints", group: groupEtcd, arg: "URL,...", preset: "http://127.0.0.1:2379", etcdctl: "ETCDCTL_ENDPOINTS",
+		help: "etcd's members, separated by commas",
+		kind: list(func(c *Config) *[]string { return &c.Etcd.Endpoints })},
+	{name: "etcd-dial-timeout", group: groupEtcd, arg: "DURATION", preset: "5s", etcdctl: "ETCDCTL_DIAL_TIMEOUT",
+		help: "longest time for one connection to be made",
+		kind: duration(func(c *Config) *time.Duration { return &c.Etcd.DialTimeout })},
+	{name: "etcd-cacert", group: groupEtcd, arg: "FILE", etcdctl: "ETCDCTL_CACERT", shown: "default: the system's",
+		help: "authorities that sign the members' certificates",
+		kind: text(func(c *Config) *string { return &c.Etcd.CACert })},
+	{name: "etcd-cert", group: groupEtcd, arg: "FILE", etcdctl: "ETCDCTL_CERT", shown: "default: none",
+		help: "client certificate",
+		kind: text(func(c *Config) *string { return &c.Etcd.Cert })},
+	{name: "etcd-key", group: groupEtcd, arg: "FILE", etcdctl: "ETCDCTL_KEY", shown: "default: none",
+		help: "key of the client certificate",
+		kind: text(func(c *Config) *string { return &c.Etcd.Key })},
+	{name: "etcd-user", group: groupEtcd, arg: "NAME", etcdctl: "ETCDCTL_USER", shown: "default: none",
+		help: "user of etcd",
+		kind: text(func(c *Config) *string { return &c.Etcd.User })},
+	{name: "etcd-password-file", group: groupEtcd, arg: "FILE", shown: "default: none",
+		help: "file that holds the user's password; else ETCDCTL_PASSWORD",
+		kind: text(func(c *Config) *string { return &c.Etcd.PasswordFile })},
+
+	{name: "config", group: groupProcess, arg: "FILE", shown: "default: none", notInFile: true,
+		help: "YAML file with any of the settings",
+		kind: text(func(c *Config) *string { return &c.File })},
+	{name: "log-level", group: groupProcess, arg: "debug|info|warn|error", preset: "info",
+		help: "least level that is logged",
+		kind: level(func(c *Config) *slog.Level { return &c.LogLevel })},
+	{name: "log-format", group: groupProcess, arg: "text|json", preset: string(LogText),
+		help: "form of the log on standard error",
+		kind: choice(func(c *Config) *LogFormat { return &c.LogFormat }, LogText, LogJSON)},
+	{name: "use-cluster-credentials", group: groupProcess, preset: "false",
+		help: "accepted for the old sidecar's sake, does nothing",
+		kind: boolean(func(c *Config) *bool { return &c.UseClusterCredentials })},
+}
+
+// settingNamed finds a row by its name.
+func settingNamed(name string) (setting, bool) {
+	for _, s := range settings {
+		if s.name == name {
+			return s, true
+		}
+	}
+	return setting{}, false
+}
+
+// names lists the settings' names; those that may stand in the file only, if inFile.
+func names(inFile bool) []string {
+	var n []string
+	for _, s := range settings {
+		if !inFile || !s.notInFile {
+			n = append(n, s.name)
+		}
+	}
+	return n
+}

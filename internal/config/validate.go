@@ -1,0 +1,116 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// maxName is the most bytes that a name may have: those of a DNS name, which pods and hosts have.
+const maxName = 253
+
+// mistake is one sentence, and the settings whose values it is about.
+type mistake struct {
+	about []string
+	text  string
+}
+
+// Validate checks every setting and every rule between settings. The error is an *Error with one
+// sentence for each mistake, which holds the values and the remedy. It reads no files.
+func (c *Config) Validate() error {
+	l := loading{mistakes: c.mistakes()}
+	return l.failure()
+}
+
+// mistakes applies all rules.
+func (c *Config) mistakes() []mistake {
+	v := &validation{}
+	v.name("election", c.Election, "name the election, as in --election=mail-worker")
+	v.name("election-namespace", c.Namespace, "name it, as in --election-namespace=default")
+	v.name("id", c.ID, "give each candidate a name of its own, as in --id=worker-1")
+	v.prefix(c.Prefix)
+	if v.ttl(c.TTL) {
+		v.answerMax(c.AnswerMax, c.TTL)
+	}
+	v.listener("http", c.HTTP)
+	v.listener("probe-http", c.ProbeHTTP)
+	v.distinct(c.HTTP, c.ProbeHTTP)
+	v.endpoints(c.Etcd.Endpoints)
+	if c.Etcd.DialTimeout <= 0 {
+		v.wrong("--etcd-dial-timeout %v is not above 0s: set some seconds, as in 5s", []any{c.Etcd.DialTimeout}, "etcd-dial-timeout")
+	}
+	v.credentials(&c.Etcd)
+	return v.mistakes
+}
+
+// validation collects mistakes.
+type validation struct{ mistakes []mistake }
+
+func (v *validation) wrong(format string, args []any, about ...string) {
+	v.mistakes = append(v.mistakes, mistake{about, fmt.Sprintf(format, args...)})
+}
+
+// name checks a text that names something. The election and its namespace become parts of a key:
+// names with "/" would block each other (one election's keys would lie within another's), and "#"
+// separates the election from what is kept beside it.
+func (v *validation) name(setting, name, remedy string) {
+	part := setting != "id"
+	switch {
+	case name == "":
+		v.wrong("--%s is not set: %s", []any{setting, remedy}, setting)
+	case part && strings.ContainsAny(name, "/#"):
+		v.wrong("--%s %q holds %q, which separates the parts of a key: use another character, as in %q",
+			[]any{setting, name, name[strings.IndexAny(name, "/#")], strings.NewReplacer("/", "-", "#", "-").Replace(name)}, setting)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		v.wrong("--%s %q holds a control character or a broken one: use only characters that can be read", []any{setting, name}, setting)
+	case len(name) > maxName:
+		v.wrong("--%s %q has %d bytes, more than %d: choose a shorter one", []any{setting, name, len(name), maxName}, setting)
+	}
+}
+
+func (v *validation) prefix(p string) {
+	switch {
+	case !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/"):
+		remedy := "/" + strings.Trim(p, "/")
+		if remedy == "/" {
+			remedy = "/elector"
+		}
+		v.wrong("--prefix %q does not both start with \"/\" and end without one: write %q", []any{p, remedy}, "prefix")
+	case !utf8.ValidString(p) || strings.ContainsFunc(p, unicode.IsControl):
+		v.wrong("--prefix %q holds a control character or a broken one: use only characters that can be read", []any{p}, "prefix")
+	}
+}
+
+// ttl reports whether the lease time is good.
+func (v *validation) ttl(ttl time.Duration) bool {
+	switch {
+	case ttl < election.MinTTL:
+		v.wrong("--ttl %v is below %v, the shortest lease that etcd grants: set %[2]v or more", []any{ttl, election.MinTTL}, "ttl")
+	case ttl > election.MaxTTL:
+		v.wrong("--ttl %v is above %v, beyond which etcd does not keep leases exactly: set %[2]v or less", []any{ttl, election.MaxTTL}, "ttl")
+	case ttl%time.Second != 0:
+		v.wrong("--ttl %v is not a whole number of seconds, in which etcd counts leases: set %v or %v",
+			[]any{ttl, ttl.Truncate(time.Second), ttl.Truncate(time.Second) + time.Second}, "ttl")
+	default:
+		return true
+	}
+	return false
+}
+
+// answerMax wants a yes to be able to be certain for that long at all: certainty ends a margin before
+// the lease can.
+func (v *validation) answerMax(answer, ttl time.Duration) {
+	margin := election.Margin(ttl)
+	switch {
+	case answer <= 0:
+		v.wrong("--answer-max %v is not above 0s, so that no yes would be certain: set 2s, or any time less than %v (--ttl %v less its margin of %v)",
+			[]any{answer, ttl - margin, ttl, margin}, "answer-max", "ttl")
+	case answer >= ttl-margin:
+		v.wrong("--answer-max %v is not less than %v, which is --ttl %v less its margin of %v: lower --answer-max or raise --ttl",
+			[]any{answer, ttl - margin, ttl, margin}, "answer-max", "ttl")
+	}
+}

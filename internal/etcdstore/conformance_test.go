@@ -10,6 +10,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"github.com/elector-dev/elector/internal/boottime"
@@ -21,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	devetcd.MaybeRunMember()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // bootClock is the real one.

@@ -1,0 +1,150 @@
+package devetcd
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// memberConfig is all that a member needs to run. It travels to member processes as JSON.
+type memberConfig struct {
+	Name            string
+	Dir             string // holds the data and the log file
+	ClientURL       string
+	PeerURL         string
+	InitialCluster  string
+	Heartbeat       time.Duration
+	ElectionTimeout time.Duration
+	Fsync           bool
+	SnapshotCount   uint64
+	LogLevel        string
+	TLS             *TLSFiles
+	AuthToken       string
+	AuthTokenTTL    time.Duration
+}
+
+// newMemberConfigs plans n members below dir, on ports that are free at this moment.
+func newMemberConfigs(n int, dir string, opts Options, tls *TLSFiles) ([]memberConfig, error) {
+	configs := make([]memberConfig, n)
+	cluster := make([]string, n)
+	scheme := "http"
+	if tls != nil {
+		scheme = "https"
+	}
+	for i := range configs {
+		host := opts.host(i)
+		client, err := choosePort(host, 2379)
+		if err != nil {
+			return nil, err
+		}
+		peer, err := choosePort(host, 2380)
+		if err != nil {
+			return nil, err
+		}
+		name := "m" + strconv.Itoa(i)
+		configs[i] = memberConfig{
+			Name:            name,
+			Dir:             filepath.Join(dir, name),
+			ClientURL:       scheme + "://" + client,
+			PeerURL:         "http://" + peer,
+			Heartbeat:       cmp.Or(opts.Heartbeat, 100*time.Millisecond),
+			ElectionTimeout: cmp.Or(opts.ElectionTimeout, time.Second),
+			Fsync:           opts.Fsync,
+			SnapshotCount:   opts.SnapshotCount,
+			LogLevel:        cmp.Or(opts.LogLevel, "warn"),
+			TLS:             tls,
+			AuthToken:       cmp.Or(opts.AuthToken, embed.DefaultAuthToken),
+			AuthTokenTTL:    opts.AuthTokenTTL,
+		}
+		cluster[i] = name + "=" + configs[i].PeerURL
+	}
+	for i := range configs {
+		configs[i].InitialCluster = strings.Join(cluster, ",")
+	}
+	return configs, nil
+}
+
+// embedConfig translates to etcd's own configuration.
+func (c memberConfig) embedConfig() (*embed.Config, error) {
+	clientURL, err := url.Parse(c.ClientURL)
+	if err != nil {
+		return nil, err
+	}
+	peerURL, err := url.Parse(c.PeerURL)
+	if err != nil {
+		return nil, err
+	}
+	cfg := embed.NewConfig()
+	cfg.Name = c.Name
+	cfg.Dir = filepath.Join(c.Dir, "data")
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*clientURL}, []url.URL{*clientURL}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peerURL}, []url.URL{*peerURL}
+	cfg.InitialCluster = c.InitialCluster
+	cfg.TickMs = uint(c.Heartbeat.Milliseconds())
+	cfg.ElectionMs = uint(c.ElectionTimeout.Milliseconds())
+	cfg.UnsafeNoFsync = !c.Fsync
+	if c.SnapshotCount > 0 {
+		cfg.SnapshotCount = c.SnapshotCount
+	}
+	cfg.LogLevel = c.LogLevel
+	cfg.LogOutputs = []string{c.logFile()}
+	cfg.AuthToken = c.AuthToken
+	cfg.BcryptCost = 4 // the cheapest that bcrypt allows: these passwords guard nothing
+	if c.AuthTokenTTL > 0 {
+		cfg.AuthTokenTTL = uint(c.AuthTokenTTL.Seconds())
+	}
+	if c.TLS != nil {
+		cfg.ClientTLSInfo.CertFile = c.TLS.ServerCert
+		cfg.ClientTLSInfo.KeyFile = c.TLS.ServerKey
+		cfg.ClientTLSInfo.TrustedCAFile = c.TLS.CACert
+		cfg.ClientTLSInfo.ClientCertAuth = true
+	}
+	return cfg, nil
+}
+
+func (c memberConfig) logFile() string { return filepath.Join(c.Dir, "etcd.log") }
+
+// choosePort returns a free address on host, or the usual port if host belongs to another network
+// namespace.
+func choosePort(host string, usual int) (string, error) {
+	addr, err := FreeAddress(host)
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return net.JoinHostPort(host, strconv.Itoa(usual)), nil
+	}
+	return addr, err
+}
+
+// FreeAddress returns host:port with a TCP port that is free now. It chooses below the range from which
+// the kernel takes the ports of outgoing connections: there, a client that dials a server which is down
+// can be given the server's own port and connect to itself, and the server cannot come back.
+func FreeAddress(host string) (string, error) {
+	const low, high = 12000, 32000
+	var last error
+	for range 100 {
+		r, err := rand.Int(rand.Reader, big.NewInt(high-low))
+		if err != nil {
+			return "", err
+		}
+		addr := net.JoinHostPort(host, strconv.Itoa(low+int(r.Int64())))
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			return addr, l.Close()
+		}
+		last = err
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			break
+		}
+	}
+	return "", fmt.Errorf("find a free port on %s: %w", host, last)
+}

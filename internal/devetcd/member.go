@@ -1,0 +1,112 @@
+package devetcd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/elector-dev/elector/internal/devetcd/proc"
+)
+
+// Member is one member process of a Cluster. Its methods are safe for concurrent use.
+type Member struct {
+	config memberConfig
+	wrap   []string
+
+	mu   sync.Mutex    // guards proc; held while a process is started
+	proc *proc.Process // the newest; never nil once StartProcesses has returned
+}
+
+// Endpoint returns the member's client URL.
+func (m *Member) Endpoint() string { return m.config.ClientURL }
+
+// PeerURL returns the URL on which the other members reach it, for rules that cut members off.
+func (m *Member) PeerURL() string { return m.config.PeerURL }
+
+// LogFile returns the path of the member's log.
+func (m *Member) LogFile() string { return m.config.logFile() }
+
+// PID returns the process id of the newest process of this member.
+func (m *Member) PID() int { return m.process().PID() }
+
+// Running reports whether the member's process lives, frozen or not.
+func (m *Member) Running() bool { return !m.process().Ended() }
+
+// Paused reports whether the member is frozen.
+func (m *Member) Paused() bool { return m.process().Paused() }
+
+// Pause freezes the member; on Linux it returns when all its threads have halted.
+func (m *Member) Pause() error { return m.process().Pause() }
+
+// Resume lets a frozen member go on.
+func (m *Member) Resume() error { return m.process().Resume() }
+
+// Kill ends the member with SIGKILL and waits for its end.
+func (m *Member) Kill() error { return m.process().Kill() }
+
+// Stop ends the member with SIGTERM, frozen or not, and waits for its end; it kills it when the context
+// ends first. A leading member hands leadership over before it ends.
+func (m *Member) Stop(ctx context.Context) error { return m.process().Stop(ctx) }
+
+// Restart starts a member that has ended, with its data and on its ports. It does not wait for it to
+// serve, since that takes a quorum: see Cluster.WaitHealthy.
+func (m *Member) Restart() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.proc != nil && !m.proc.Ended() {
+		return fmt.Errorf("restart %s: process %d still runs", m.config.Name, m.proc.PID())
+	}
+	return m.start()
+}
+
+func (m *Member) process() *proc.Process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.proc
+}
+
+func (m *Member) start() error {
+	if err := os.MkdirAll(m.config.Dir, 0o700); err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	config, err := json.Marshal(m.config)
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(m.outputFile())
+	if err != nil {
+		return err
+	}
+	defer out.Close() // the child has its own
+	argv := append(append([]string{}, m.wrap...), exe)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), memberEnv+"="+string(config))
+	cmd.Stdout, cmd.Stderr = out, out
+	m.proc, err = proc.Start(cmd)
+	return err
+}
+
+func (m *Member) outputFile() string { return filepath.Join(m.config.Dir, "output") }
+
+// post tells why a member's process has ended, from what it wrote.
+func (m *Member) post() error {
+	out, err := os.ReadFile(m.outputFile())
+	if err != nil {
+		return err
+	}
+	text := strings.TrimSpace(string(out))
+	if text == "" {
+		text = "no output; is MaybeRunMember called first in main or TestMain?"
+	}
+	return errors.New(m.config.Name + ": " + m.process().Exit() + ": " + text)
+}

@@ -147,9 +147,9 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 		Registered: c.key.seen, EverRegistered: c.entered, Lease: c.lease.id, LeaseTTL: c.lease.ttl,
 		Leader: c.leader, LeaderFrom: old.LeaderFrom, Refusal: c.refusal,
 	}
-	f := facts{contact: c.contact.Add(ContactWindow(r.cfg.TTL)), leaseEnd: c.lease.acked, renewed: c.ack.Sent}
-	if c.stage != open {
-		f.contact = 0
+	f := facts{leaseEnd: c.lease.acked, renewed: c.ack.Sent}
+	if c.stage == open {
+		f.contact = c.contact.Add(ContactWindow(c.lease.ttl))
 	}
 	if c.leading() {
 		s.Token = c.key.token

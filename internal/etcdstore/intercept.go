@@ -65,7 +65,8 @@ func (ss *session) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.C
 
 // patience is how long a stream may stay silent after something was sent on it. It is shared by the
 // streams of one kind in a session, one after the other, and doubles at each trip up to a limit, so
-// that an etcd which is merely slow is not starved of its own answers.
+// that an etcd which is merely slow is not starved of its own answers; each answer takes a little of
+// that back.
 type patience struct {
 	first, limit time.Duration
 
@@ -91,7 +92,7 @@ func (p *patience) tripped() {
 func (p *patience) answered() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current = p.first
+	p.current = max(p.first, p.current*7/8)
 }
 
 // watched is a stream that is given up when it stays silent after something was sent: one silent

@@ -74,10 +74,10 @@ func (ss *session) open(ctx context.Context) (election.Opened, error) {
 // revokeLeftover revokes the leases of sessions that were lost, so that the queue does not wait for
 // them. What fails is left to its TTL.
 func (ss *session) revokeLeftover(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
 	for _, lease := range ss.store.takeLeftover() {
-		ctx, cancel := context.WithTimeout(ctx, election.CallTimeout(ss.req.TTL))
 		_, err := ss.client.Revoke(ctx, clientv3.LeaseID(lease))
-		cancel()
 		if err != nil && !leaseGone(err) {
 			ss.store.leave(lease)
 		}

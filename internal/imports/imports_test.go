@@ -38,7 +38,7 @@ var forTests = map[string]string{
 // tooHeavy are the packages of others that the product must not carry, with the
 // reason; what lies below one is one too.
 var tooHeavy = map[string]string{
-	"go.etcd.io/etcd/server/v3": "the elector is a client of etcd; the server is for tests and the demo, and larger than the whole product",
+	"go.etcd.io/etcd/server/v3": "the elector is a client of etcd; the server is for tests and the demo",
 	"go.etcd.io/bbolt":          "it is etcd's database, and nothing here stores data in one",
 	"go.etcd.io/raft/v3":        "consensus is etcd's work",
 	"testing":                   "it would bring its flags into the program, and with them code that only tests should reach",

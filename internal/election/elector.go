@@ -48,8 +48,6 @@ type Elector struct {
 	cfg      Config
 	desk     *desk
 	lastLoop atomic.Int64 // Instant of the loop's latest turn; 0 before Run
-
-	run *run // owned by Run's goroutine
 }
 
 // New checks the configuration. It starts nothing.

@@ -47,13 +47,27 @@ func (s *Store) refusal(err error) string {
 	case strings.Contains(text, "first record does not look like a TLS handshake"),
 		strings.Contains(text, "authentication handshake failed: EOF"):
 		return "the endpoint does not speak TLS: use http:// in --etcd-endpoints, or turn TLS on in etcd"
-	case cutOff(text) && s.https() && s.cfg.Cert == "":
-		// The member's alert comes after the handshake, and the request can be faster than it.
-		return "the member closed the connection, as it does without a client's certificate: set --etcd-cert and --etcd-key"
-	case cutOff(text) && !s.https() && strings.Contains(text, "server preface"):
-		return "the member closed the connection, as it does when it speaks TLS: use https:// in --etcd-endpoints"
 	}
 	return ""
+}
+
+// wrapFirst is wrap for the first request of a client. A connection that is cut off before it was ever
+// of use is taken for a refusal too: with TLS 1.3 the member's alert comes after the handshake, and the
+// request can be faster than it.
+func (s *Store) wrapFirst(op string, err error) error {
+	if err == nil || s.refusal(err) != "" || !cutOff(err.Error()) {
+		return s.wrap(op, err)
+	}
+	remedy := "as it does when it speaks TLS: use https:// in --etcd-endpoints"
+	switch {
+	case s.https() && s.cfg.Cert == "":
+		remedy = "as it does without a client's certificate: set --etcd-cert and --etcd-key"
+	case s.https():
+		remedy = "as it does when it does not accept the client's certificate: check --etcd-cert and --etcd-key"
+	case !strings.Contains(err.Error(), "server preface"):
+		return s.wrap(op, err)
+	}
+	return fmt.Errorf("%s: %w: the member closed the connection, %s (%w)", op, election.ErrRefused, remedy, err)
 }
 
 // cutOff reports whether an error's text is that of a connection which the other side closed.

@@ -50,13 +50,13 @@ func newSession(s *Store, req election.OpenRequest) *session {
 func (ss *session) open(ctx context.Context) (election.Opened, error) {
 	var err error
 	if ss.client, err = ss.newClient(); err != nil {
-		return election.Opened{}, ss.store.wrap("connect to etcd", err)
+		return election.Opened{}, ss.store.wrapFirst("connect to etcd", err)
 	}
 	ss.revokeLeftover(ctx)
 	sent := ss.now()
 	first, err := ss.client.Do(ctx, ss.store.firstCreate())
 	if err != nil {
-		return election.Opened{}, ss.store.wrap("read the election", err)
+		return election.Opened{}, ss.store.wrapFirst("read the election", err)
 	}
 	o := election.Opened{First: reply(sent, ss.now(), first.Get().Header)}
 	if o.Grant, err = ss.grant(ctx, o.First.RaftTerm); err != nil {

@@ -1,0 +1,48 @@
+# What the project's people and its CI run. Go alone builds and tests it: `go test -race -shuffle=on ./...`
+# needs nothing of this file, and skips what needs root, Docker or etcdctl where that is missing.
+
+GO      ?= go
+VERSION := $(or $(VERSION),$(shell git describe --always --dirty --tags 2>/dev/null),unknown)
+IMAGE   ?= elector:$(VERSION)
+
+# Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
+MODULES := $(dir $(wildcard go.mod */go.mod))
+
+.PHONY: build test lint demo image clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/elector \
+		-ldflags '-s -w -X github.com/elector-dev/elector/internal/cli.version=$(VERSION)' ./cmd/elector
+
+test: bin/etcdctl
+	ELECTOR_TEST_ETCDCTL='$(CURDIR)/bin/etcdctl' $(GO) test -race -shuffle=on ./...
+
+# Every check runs and tells what it finds; one that finds something fails the target at the end.
+lint: bin/staticcheck
+	@failed=; \
+	unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w would change: $$unformatted"; failed=1; fi; \
+	for module in $(MODULES); do \
+		echo "lint $$module"; \
+		$(GO) -C $$module mod tidy -diff || failed=1; \
+		[ -n "$$($(GO) -C $$module list ./... 2>/dev/null)" ] || continue; \
+		$(GO) -C $$module vet ./... || failed=1; \
+		(cd $$module && '$(CURDIR)/bin/staticcheck' ./...) || failed=1; \
+	done; \
+	[ -z "$$failed" ]
+
+demo:
+	$(GO) run ./cmd/elector-demo
+
+# The build uses the host's network: a module proxy that this machine reaches only in its own way is reached in the build as well.
+image:
+	docker build --network=host --build-arg VERSION='$(VERSION)' --build-arg GOPROXY="$$($(GO) env GOPROXY)" --tag '$(IMAGE)' .
+
+bin/etcdctl: tools/go.mod tools/go.sum
+	CGO_ENABLED=0 $(GO) build -C tools -trimpath -o ../bin/etcdctl go.etcd.io/etcd/etcdctl/v3
+
+bin/staticcheck: tools/go.mod tools/go.sum
+	CGO_ENABLED=0 $(GO) build -C tools -trimpath -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+
+clean:
+	rm -rf bin

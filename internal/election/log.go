@@ -2,8 +2,10 @@ package election
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // repeatAfter is how long a message that goes on being true stays quiet in the log.
@@ -15,9 +17,16 @@ type throttle struct {
 	seen map[string]time.Time
 }
 
+// Numbers do not count: an error that names another port of ours each time says nothing new.
 func (t *throttle) allow(message string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	message = strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, message)
 	if last, ok := t.seen[message]; ok && now.Sub(last) < repeatAfter {
 		return false
 	}

@@ -123,34 +123,48 @@ func (c *core) retryAfter() time.Duration { return max(c.lease.ttl/40, 25*time.M
 // verifyBy is when an unpublished winner gives its key up.
 func (c *core) verifyBy() Instant { return c.wonAt.Add(c.lease.ttl / 2) }
 
+// wanted is the request that the candidacy calls for, whether it is under way or not; nil: none. A term
+// that is stepping down goes on being confirmed and rebound until its key is released: its work may
+// still be ending.
+func (c *core) wanted() *call {
+	switch {
+	case !c.won && !c.ending.on:
+		return &c.campaign
+	case !c.won || c.ending.on && !c.term.begun:
+		return nil
+	case c.unresolved:
+		return &c.rebinding
+	case c.ack.Sent > c.settled:
+		return &c.confirming
+	}
+	return nil
+}
+
 // wake is the next instant at which the core has something to do on its own; zero when there is none.
 func (c *core) wake() Instant {
-	var at Instant
-	sooner := func(t Instant) {
-		if t > 0 && (at == 0 || t < at) {
-			at = t
-		}
-	}
 	if c.stage != open {
 		return 0
 	}
-	if c.ending.on {
-		if c.ending.promises && c.term.stopped && !c.term.working {
-			sooner(c.term.promised)
+	var at Instant
+	sooner := func(t Instant) {
+		if at == 0 || t < at {
+			at = t
 		}
-	} else {
-		sooner(c.lease.acked)
 	}
 	if c.leading() {
 		sooner(c.certainUntil())
 	}
-	if c.won && !c.term.begun {
-		sooner(c.verifyBy())
-	}
-	for _, call := range []call{c.campaign, c.confirming, c.rebinding} {
-		if !call.inFlight {
-			sooner(call.notBefore)
+	switch e := c.ending; {
+	case !e.on:
+		sooner(c.lease.acked)
+		if c.won && !c.term.begun {
+			sooner(c.verifyBy())
 		}
+	case e.promises && c.term.stopped && !c.term.working:
+		sooner(c.term.promised)
+	}
+	if w := c.wanted(); w != nil && !w.inFlight {
+		sooner(w.notBefore)
 	}
 	return at
 }

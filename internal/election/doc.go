@@ -26,8 +26,8 @@
 //  4. Work stops before the key is given up. By choice: always. By loss: the term's context ends when
 //     certainty does, a margin before the lease can first expire; the token closes the rest.
 //  5. Always a leader again. While a quorum of etcd accepts writes and one eligible candidate is alive:
-//     within TTL + 1 s of the old leader's last renewal. An etcd leader change restarts that count,
-//     since etcd then extends every lease. No restart is ever needed, but for Fenced, which is for a
+//     within TTL + 1 s of the last renewal of all who stood before it. An etcd leader change restarts
+//     that count, since etcd then extends every lease. No restart is ever needed, but for Fenced, which is for a
 //     person to clear.
 //
 // # How it is kept
@@ -53,8 +53,9 @@
 //     greater token.
 //  4. While a rebind is under way, or its outcome is unknown, no renewal counts and no failed claim
 //     ends the term; the rebind itself is conditional on the last own write, so it resolves.
-//  5. A session is closed only when no work runs, and either no promise does or the key is known to
-//     have gone.
+//  5. A session is closed only when no work runs, and no promise does either; except that promises are
+//     not waited for when the key is known to have gone, nor, at shutdown, when the operator has
+//     declared that whoever got them has stopped (Config.ReleaseNow).
 //
 // Instants are of the boot clock (see Instant); all time-outs derive from the TTL.
 package election

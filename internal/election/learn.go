@@ -13,7 +13,8 @@ func (s *stepper) sessionOpened(ev SessionOpened) {
 	s.key = ownKey{path: ev.Opened.Key, lease: g.Lease}
 	s.campaign, s.confirming, s.rebinding = call{}, call{}, call{}
 	s.won, s.unresolved = false, false
-	s.ack, s.settled = Renewal{}, 0
+	s.settled = 0
+	s.granted(g)
 	s.term = term{}
 	s.predecessor = 0
 	s.do(countSession{SessionIsOpen})
@@ -22,6 +23,15 @@ func (s *stepper) sessionOpened(ev SessionOpened) {
 	if s.shutdown {
 		s.end(ending{cause: CauseShutdown, release: true})
 	}
+}
+
+// granted takes a settled grant for the first renewal of its lease. It went through raft in the lease's
+// own term, which is more than an acknowledgement says.
+func (s *stepper) granted(g Grant) {
+	s.ack = Renewal{
+		Lease: g.Lease, Sent: g.Reply.Sent, Received: g.Reply.Received, RaftTerm: g.Reply.RaftTerm, TTL: g.TTL,
+	}
+	s.ackedIn = s.inForce()
 }
 
 func (s *stepper) sessionFailed(ev SessionFailed) {
@@ -64,12 +74,15 @@ func (s *stepper) renewed(r Renewal) {
 	}
 	s.contact = max(s.contact, r.Sent)
 	s.raftTerm = max(s.raftTerm, r.RaftTerm)
+	if r.TTL <= 0 && r.RaftTerm < s.lease.raftTerm {
+		return // an etcd leader that was deposed before the lease was granted does not know it
+	}
 	if r.TTL <= 0 {
 		s.count(RenewalNegative, r, Reply{})
 		s.end(ending{cause: CauseLeaseExpired, release: true, promises: true})
 		return
 	}
-	if !r.Received.Before(s.lease.acked) {
+	if !r.Received.Before(s.lease.acked.Add(-Margin(s.lease.ttl))) {
 		s.count(RenewalLate, r, Reply{})
 		s.end(ending{cause: CauseLeaseExpired, promises: true})
 		return
@@ -95,12 +108,8 @@ func (s *stepper) ownKeyPut(k KeyState) {
 	if s.stage != open || s.ending.on {
 		return
 	}
-	switch {
-	case !k.Own:
-		s.end(ending{cause: CauseKeyOverwritten, release: true, promises: true})
-		return
-	case s.key.token != 0 && k.Token != s.key.token:
-		s.keyGone() // and something wrote our record again
+	if !k.Own || s.key.token != 0 && k.Token != s.key.token {
+		s.claimFailed(&k)
 		return
 	}
 	s.key.seen, s.entered = true, true
@@ -195,10 +204,11 @@ func (s *stepper) beginTerm(deadline Instant) {
 
 // claimFailed ends a candidacy whose key is not as it was left.
 func (s *stepper) claimFailed(found *KeyState) {
-	if found == nil || found.Token != s.key.token {
-		s.keyGone()
+	if found == nil || s.key.token != 0 && found.Token != s.key.token {
+		s.keyGone() // whatever stands there now is another key
 		return
 	}
+	s.won = false
 	s.end(ending{cause: CauseKeyOverwritten, release: true, promises: true})
 }
 
@@ -228,7 +238,8 @@ func (s *stepper) rebound(ev KeyRebound) {
 		if r.Reply.RaftTerm != r.Grant.Reply.RaftTerm {
 			s.lease.raftTerm = 0 // the key write is of another raft term: rebind again
 		}
-		s.ack, s.settled, s.unresolved = Renewal{}, 0, false
+		s.settled, s.unresolved = 0, false
+		s.granted(r.Grant)
 	case r.Found != nil && r.Found.Own && r.Found.Token == s.key.token:
 		// An earlier rebind of which we never heard was applied after all. Its lease is not
 		// the one that is kept alive, so bind the key once more, from here.

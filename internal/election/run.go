@@ -95,11 +95,11 @@ func (r *run) finish() {
 	r.desk.publish(r.state, facts{})
 }
 
-// arm sets the timer for the core's next wake-up, at most a twelfth of a TTL away so that the loop
-// shows that it is alive, and returns the instant it is set for.
+// arm sets the timer for the core's next wake-up, at most LoopInterval away so that the loop shows that
+// it is alive, and returns the instant it is set for.
 func (r *run) arm() Instant {
 	now := r.cfg.Clock.Now()
-	due := now.Add(r.cfg.TTL / 12)
+	due := now.Add(LoopInterval(r.cfg.TTL))
 	if at := r.core.wake(); at > 0 && at < due {
 		due = max(at, now)
 	}

@@ -119,7 +119,7 @@ func (s *stepper) afterwards() Phase {
 
 // keyGone ends a candidacy whose key somebody deleted: there is nothing left to protect by waiting.
 func (s *stepper) keyGone() {
-	s.key.seen = false
+	s.key.seen, s.won = false, false
 	s.end(ending{cause: CauseKeyDeleted, release: true})
 }
 
@@ -178,33 +178,23 @@ func (s *stepper) pursueSession() {
 	}
 }
 
-// pursueCandidacy keeps the campaign, the lease's raft term and the confirmations going. A term that
-// is stepping down goes on being confirmed and rebound until its key is released: its work may still
-// be ending.
+// pursueCandidacy keeps the campaign, the lease's raft term and the confirmations going.
 func (s *stepper) pursueCandidacy() {
-	due := func(c call) bool { return !c.inFlight && !s.now.Before(c.notBefore) }
-	if !s.won {
-		if !s.ending.on && due(s.campaign) {
-			again := s.campaign.notBefore > 0
-			s.campaign = call{inFlight: true}
-			s.do(campaign{Session: s.session, Again: again})
-		}
-		return
-	}
-	if s.ending.on && !s.term.begun {
-		return
-	}
-	if s.raftTerm > s.lease.raftTerm {
+	if s.won && s.raftTerm > s.lease.raftTerm {
 		s.unresolved = true
 	}
-	switch {
-	case s.unresolved:
-		if due(s.rebinding) {
-			s.rebinding = call{inFlight: true}
-			s.do(rebind{Session: s.session, Claim: s.claim(), RaftTerm: s.raftTerm})
-		}
-	case s.ack.Sent > s.settled && due(s.confirming):
-		s.confirming = call{inFlight: true}
+	w := s.wanted()
+	if w == nil || w.inFlight || s.now.Before(w.notBefore) {
+		return
+	}
+	again := w.notBefore > 0
+	*w = call{inFlight: true}
+	switch w {
+	case &s.campaign:
+		s.do(campaign{Session: s.session, Again: again})
+	case &s.rebinding:
+		s.do(rebind{Session: s.session, Claim: s.claim(), RaftTerm: s.raftTerm})
+	case &s.confirming:
 		s.proving, s.provingIn = s.ack, s.ackedIn
 		s.do(confirm{Session: s.session, Claim: s.claim()})
 	}

@@ -60,10 +60,9 @@ type Session interface {
 
 	// Close ends the session's goroutines and its client. With release it first deletes the key, on
 	// the condition that it is the claim's, and revokes the lease, each within a bound; the bound is
-	// on a clock of its own, not on a context, since Close is what runs after cancellation. Without
-	// release the lease is left for the next Open to revoke. It reports whether the key is known to
-	// be gone.
-	Close(release bool, claim Claim) (gone bool)
+	// on a clock of its own, not on a context, since Close is what runs after cancellation. Leases
+	// that may be left with the key are revoked by the next Open.
+	Close(release bool, claim Claim)
 }
 
 // Claim is what a candidate believes about its key.

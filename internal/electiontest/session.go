@@ -295,7 +295,8 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, _ uint64) (
 }
 
 // Close implements election.Session.
-func (ss *session) Close(release bool, claim election.Claim) (gone bool) {
+func (ss *session) Close(release bool, claim election.Claim) {
+	gone := false
 	if release {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
@@ -313,5 +314,4 @@ func (ss *session) Close(release bool, claim election.Claim) (gone bool) {
 	}
 	ss.cancel()
 	ss.wg.Wait()
-	return gone
 }

@@ -3,6 +3,7 @@ package etcdstore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -82,6 +83,11 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, raftTerm ui
 	g, err := ss.grant(ctx, raftTerm)
 	if err != nil {
 		return election.Rebound{}, err
+	}
+	if kept := ss.keeping(); g.TTL < kept.TTL {
+		// The deadline counts on the longer one, and a put whose reply is lost would cut it short.
+		ss.store.leave(g.Lease)
+		return election.Rebound{}, fmt.Errorf("bind the key to a new lease: etcd grants %v where it granted %v before: give all members the same --election-timeout", g.TTL, kept.TTL)
 	}
 	sent := ss.now()
 	r, err := ss.client.Txn(ctx).

@@ -124,7 +124,7 @@ func (w *watched) RecvMsg(m any) error {
 	asked, err := w.answered(err)
 	w.session.store.cfg.Requests(w.op, code(err))
 	if err == nil && asked > 0 {
-		w.session.req.Sink(election.InTouch{Session: w.session.req.Number, Sent: asked})
+		w.session.emit(election.InTouch{Session: w.session.req.Number, Sent: asked})
 	}
 	return err
 }
@@ -209,20 +209,32 @@ func (r *renewalStream) SendMsg(m any) error {
 	return r.watched.SendMsg(m)
 }
 
-// RecvMsg matches a reply to the oldest request for its lease: etcd answers one for one, in order
-// (server/etcdserver/api/v3rpc/lease.go, leaseKeepAlive).
+// RecvMsg reports renewals as they arrive. A reply by which an etcd leader that was deposed before the
+// lease was granted denies the lease is kept back: the library would end its session over it.
 func (r *renewalStream) RecvMsg(m any) error {
-	err := r.watched.ClientStream.RecvMsg(m)
-	received := r.session.now()
-	_, err = r.answered(err)
-	r.session.store.cfg.Requests(r.op, code(err))
-	if err != nil {
-		return err
+	for {
+		err := r.watched.ClientStream.RecvMsg(m)
+		received := r.session.now()
+		_, err = r.answered(err)
+		r.session.store.cfg.Requests(r.op, code(err))
+		if err != nil {
+			return err
+		}
+		ka, ok := m.(*pb.LeaseKeepAliveResponse)
+		if !ok {
+			return nil
+		}
+		r.report(ka, received)
+		kept := r.session.keeping()
+		if ka.TTL > 0 || election.LeaseID(ka.ID) != kept.Lease || ka.Header.GetRaftTerm() >= kept.Reply.RaftTerm {
+			return nil
+		}
 	}
-	ka, ok := m.(*pb.LeaseKeepAliveResponse)
-	if !ok {
-		return nil
-	}
+}
+
+// report matches a reply to the oldest request for its lease: etcd answers one for one, in order
+// (server/etcdserver/api/v3rpc/lease.go, leaseKeepAlive). One that answers nothing proves nothing.
+func (r *renewalStream) report(ka *pb.LeaseKeepAliveResponse, received election.Instant) {
 	r.sentMu.Lock()
 	queue := r.sent[ka.ID]
 	var sent election.Instant
@@ -231,11 +243,10 @@ func (r *renewalStream) RecvMsg(m any) error {
 	}
 	r.sentMu.Unlock()
 	if sent == 0 {
-		return nil // answers nothing that was asked; proves nothing
+		return
 	}
-	r.session.req.Sink(election.Renewed{Session: r.session.req.Number, Renewal: election.Renewal{
+	r.session.emit(election.Renewed{Session: r.session.req.Number, Renewal: election.Renewal{
 		Lease: election.LeaseID(ka.ID), Sent: sent, Received: received,
 		RaftTerm: ka.Header.GetRaftTerm(), TTL: time.Duration(ka.TTL) * time.Second,
 	}})
-	return nil
 }

@@ -30,8 +30,9 @@ type session struct {
 	key      string
 	campaign *concurrency.Election
 
-	mu     sync.Mutex           // guards keeper, for an assignment
+	mu     sync.Mutex           // guards the fields below, for assignments
 	keeper *concurrency.Session // keeps the lease in use alive
+	kept   election.Grant       // of that lease
 
 	workers sync.WaitGroup
 }
@@ -116,7 +117,7 @@ func (ss *session) keep(g election.Grant) error {
 	}
 	ss.mu.Lock()
 	old := ss.keeper
-	ss.keeper = next
+	ss.keeper, ss.kept = next, g
 	ss.mu.Unlock()
 	if old != nil {
 		old.Orphan()
@@ -136,6 +137,13 @@ func (ss *session) current() *concurrency.Session {
 	return ss.keeper
 }
 
+// keeping is the grant of the lease in use.
+func (ss *session) keeping() election.Grant {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return ss.kept
+}
+
 // run starts the watches.
 func (ss *session) run(o election.Opened) {
 	ss.workers.Go(func() { ss.watchOwnKey(o.First.Revision + 1) })
@@ -146,36 +154,39 @@ func (ss *session) run(o election.Opened) {
 func (ss *session) emit(ev election.Event) { ss.req.Sink(ev) }
 
 // Close implements election.Session.
-func (ss *session) Close(release bool, claim election.Claim) (gone bool) {
+func (ss *session) Close(release bool, claim election.Claim) {
 	lease := election.LeaseID(ss.current().Lease())
+	deleted, revoked := false, false
 	if release {
-		gone = ss.release(lease, claim)
+		deleted, revoked = ss.delete(claim.Token), ss.revoke(lease)
 	}
-	if !gone {
+	if !revoked {
 		ss.store.leave(lease)
-		if claim.Lease != 0 && claim.Lease != lease {
-			ss.store.leave(claim.Lease)
-		}
+	}
+	if !deleted && claim.Lease != 0 && claim.Lease != lease {
+		ss.store.leave(claim.Lease)
 	}
 	ss.shut()
-	return gone
 }
 
-// release deletes the key, if it is the claim's, and revokes the lease. Either is enough for the
-// queue; the revoke leaves nothing behind.
-func (ss *session) release(lease election.LeaseID, claim election.Claim) (gone bool) {
-	if claim.Token != 0 {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ss.ctx), releaseTimeout)
-		_, err := ss.client.Txn(ctx).
-			If(clientv3.Compare(clientv3.CreateRevision(ss.key), "=", claim.Token)).
-			Then(clientv3.OpDelete(ss.key)).Commit()
-		cancel()
-		gone = err == nil
+// delete deletes the key, if it is the one with this token.
+func (ss *session) delete(token int64) bool {
+	if token == 0 {
+		return false // not known to be there: the revoke takes it
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ss.ctx), releaseTimeout)
 	defer cancel()
+	_, err := ss.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(ss.key), "=", token)).
+		Then(clientv3.OpDelete(ss.key)).Commit()
+	return err == nil
+}
+
+func (ss *session) revoke(lease election.LeaseID) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ss.ctx), releaseTimeout)
+	defer cancel()
 	_, err := ss.client.Revoke(ctx, clientv3.LeaseID(lease))
-	return err == nil || leaseGone(err) || gone
+	return err == nil || leaseGone(err)
 }
 
 // shut ends everything that the session started and waits for it.

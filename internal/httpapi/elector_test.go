@@ -66,9 +66,8 @@ func (s *session) Rebind(context.Context, election.Claim, uint64) (election.Rebo
 	return election.Rebound{}, election.ErrSessionEnded
 }
 
-func (s *session) Close(bool, election.Claim) bool {
+func (s *session) Close(bool, election.Claim) {
 	s.store.closed.CompareAndSwap(0, int64(s.store.clock.Now()))
-	return true
 }
 
 // lead runs an elector until it leads, calls f, stops it, and returns how long after f the key was

@@ -95,5 +95,5 @@ func loopInterval(granted time.Duration) time.Duration {
 	if granted == 0 {
 		granted = election.MaxTTL
 	}
-	return granted / 12
+	return election.LoopInterval(granted)
 }

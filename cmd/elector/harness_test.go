@@ -135,6 +135,18 @@ func (p *process) logged() string {
 	return p.log.String()
 }
 
+// awaitLog waits until the log holds a text, and returns the log.
+func (p *process) awaitLog(text string) string {
+	p.t.Helper()
+	for limit := time.Now().Add(patience); time.Now().Before(limit); pause(p.t) {
+		if log := p.logged(); strings.Contains(log, text) {
+			return log
+		}
+	}
+	p.t.Fatalf("%s: the log never says %q:\n%s", p.id, text, p.logged())
+	return ""
+}
+
 func (p *process) signal(s syscall.Signal) { must(p.t, p.cmd.Process.Signal(s)) }
 
 // kill ends the process at once, frozen or not.

@@ -86,7 +86,7 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, stderr io.
 	if err != nil {
 		return err
 	}
-	log.Info("starting", "version", Version(), "incarnation", d.elector.Incarnation(), "ttl", cfg.TTL, "endpoints", cfg.Etcd.Endpoints)
+	log.Info("starting", "version", Version(), "incarnation", d.elector.Incarnation(), "ttl", cfg.TTL.String(), "endpoints", cfg.Etcd.Endpoints)
 
 	group, running := errgroup.WithContext(ctx)
 	ended := make(chan struct{}) // the key has been given up

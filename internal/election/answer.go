@@ -16,7 +16,7 @@ type Answer struct {
 	ExpiresAt    Instant       // the same on the boot clock; 0 for a no
 	Connected    bool          // in contact with etcd
 	LeaseLeft    time.Duration // until the lease can expire; 0 without a lease
-	SinceRenewal time.Duration // since the newest acknowledged keep-alive was sent; 0 before the first
+	SinceRenewal time.Duration // since the newest acknowledged renewal was sent, the grant included; 0 without a lease
 }
 
 // desk is where leadership is evaluated. Readers hold its lock for one clock read and a few

@@ -57,5 +57,5 @@
 //     not waited for when the key is known to have gone, nor, at shutdown, when the operator has
 //     declared that whoever got them has stopped (Config.ReleaseNow).
 //
-// Instants are of the boot clock (see Instant); all time-outs derive from the TTL.
+// Instants are of the boot clock (see Instant). Time-outs that bear on the lease derive from the TTL.
 package election

@@ -80,7 +80,9 @@ func (e *Elector) AnswerMax() time.Duration { return e.cfg.AnswerMax }
 // Look evaluates leadership at this instant and promises nothing. It does not block.
 func (e *Elector) Look() Answer { return e.desk.answer(0) }
 
-// Watch returns the published state and a channel that is closed when a newer one is published.
+// Watch returns the published state and a channel that is closed when a newer one is published. The
+// state is what the elector's loop knows, not an answer: its leader may be this elector before it leads
+// and after. Ask Answer or Look for what may be told.
 func (e *Elector) Watch() (State, <-chan struct{}) { return e.desk.watch() }
 
 // Identity is the configured identity.

@@ -476,6 +476,24 @@ func TestFollowerNamesItsOwnIdentityOnlyWhileItLeads(t *testing.T) {
 	})
 }
 
+// slowOpener returns from Open some time after the session's watches have begun to speak.
+type slowOpener struct{ election.Store }
+
+func (s slowOpener) Open(ctx context.Context, req election.OpenRequest) (election.Session, election.Opened, error) {
+	session, opened, err := s.Store.Open(ctx, req)
+	time.Sleep(time.Second)
+	return session, opened, err
+}
+
+func TestWhatASessionSaysWhileItIsBeingOpenedIsNotLost(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		a := f.join("a", nil)
+		a.awaitPhase(election.Leader)
+		b := f.join("b", nil, func(c *election.Config) { c.Store = slowOpener{c.Store} })
+		b.await("naming a", func(s election.State) bool { return s.Leader.Identity == "a" })
+	})
+}
+
 func TestElectorKeepsTryingWhileEtcdIsOutOfReach(t *testing.T) {
 	inBubble(t, func(f *fleet) {
 		var n atomic.Int32

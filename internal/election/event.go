@@ -22,10 +22,7 @@ type (
 		Refusal string // set when etcd refused
 	}
 	// SessionOver: the store noticed that the session can not go on.
-	SessionOver struct {
-		Session int
-		Expired bool // the lease is gone, as opposed to out of reach
-	}
+	SessionOver struct{ Session int }
 	// SessionClosed: the session's goroutines have ended and its client is closed.
 	SessionClosed struct{ Session int }
 
@@ -115,11 +112,8 @@ type action interface{ action() }
 type (
 	// openSession opens session number Session. Attempt counts from 1 and drives the back-off.
 	openSession struct{ Session, Attempt int }
-	// campaign waits in the queue. Again marks a repetition on the same session.
-	campaign struct {
-		Session int
-		Again   bool
-	}
+	// campaign waits in the queue.
+	campaign struct{ Session int }
 	// confirm sends a confirming transaction.
 	confirm struct {
 		Session int
@@ -173,8 +167,8 @@ type SessionResult string
 const (
 	SessionIsOpen   SessionResult = "opened"
 	SessionNotOpen  SessionResult = "failed"
-	SessionWasLost  SessionResult = "lost"
-	SessionReleased SessionResult = "released"
+	SessionWasLost  SessionResult = "lost"     // the lease, the key or etcd's word had gone
+	SessionReleased SessionResult = "released" // by choice
 )
 
 // SessionResults lists every result, for metrics that initialise their label values.

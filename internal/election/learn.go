@@ -45,18 +45,11 @@ func (s *stepper) sessionFailed(ev SessionFailed) {
 	}
 }
 
-func (s *stepper) sessionOver(ev SessionOver) {
-	e := ending{cause: CauseSessionLost, promises: true}
-	if ev.Expired {
-		e.cause, e.release = CauseLeaseExpired, true
-	}
-	s.end(e)
-}
-
 func (s *stepper) sessionClosed() {
-	result := SessionWasLost
-	if s.ending.release {
-		result = SessionReleased
+	result := SessionReleased
+	switch s.ending.cause {
+	case CauseLeaseExpired, CauseSessionLost, CauseKeyDeleted, CauseKeyOverwritten, CauseTokenRegression:
+		result = SessionWasLost
 	}
 	s.do(countSession{result})
 	if s.now.Sub(s.openedAt) >= s.lease.ttl {
@@ -70,7 +63,7 @@ func (s *stepper) sessionClosed() {
 // renewed takes an acknowledged keep-alive. Alone it moves only the deadline of a candidate's session.
 func (s *stepper) renewed(r Renewal) {
 	if s.stage != open || r.Lease != s.lease.id {
-		return // of a lease that was left to run out
+		return // of the lease before a rebind, or of the one after it, ahead of its reply
 	}
 	s.contact = max(s.contact, r.Sent)
 	s.raftTerm = max(s.raftTerm, r.RaftTerm)
@@ -108,12 +101,15 @@ func (s *stepper) ownKeyPut(k KeyState) {
 	if s.stage != open || s.ending.on {
 		return
 	}
-	if !k.Own || s.key.token != 0 && k.Token != s.key.token {
+	if s.key.token == 0 {
+		s.key.token = k.Token // by which it can be deleted, whoever wrote to it
+	}
+	if !k.Own || k.Token != s.key.token {
 		s.claimFailed(&k)
 		return
 	}
 	s.key.seen, s.entered = true, true
-	s.key.token = k.Token
+	s.refusal = ""
 	if s.phase == Connecting {
 		s.enter(Follower, CauseRegistered)
 	}
@@ -131,6 +127,7 @@ func (s *stepper) campaignWon(w Won) {
 		return
 	}
 	s.won, s.wonAt = true, s.now
+	s.refusal = ""
 	s.key.token, s.key.mod = w.Token, w.Mod
 	s.raftTerm = max(s.raftTerm, w.RaftTerm)
 	s.enter(Verifying, CauseWon)
@@ -204,7 +201,7 @@ func (s *stepper) beginTerm(deadline Instant) {
 
 // claimFailed ends a candidacy whose key is not as it was left.
 func (s *stepper) claimFailed(found *KeyState) {
-	if found == nil || s.key.token != 0 && found.Token != s.key.token {
+	if found == nil || found.Token != s.key.token {
 		s.keyGone() // whatever stands there now is another key
 		return
 	}
@@ -254,7 +251,8 @@ func (s *stepper) observed(ev Observed) {
 		return
 	}
 	s.witness(ev.Reply, ev.Leader.Token)
-	if ev.Predecessor > 0 {
+	s.predecessor = 0
+	if ev.Leader.Token == s.key.token {
 		s.predecessor = ev.Predecessor
 	}
 	if !s.ending.on {

@@ -1,7 +1,6 @@
 package election
 
 import (
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +42,3 @@ func (t *throttle) clear() {
 	defer t.mu.Unlock()
 	t.seen = nil
 }
-
-// String is the lease's number as etcdctl shows it.
-func (id LeaseID) String() string { return strconv.FormatInt(int64(id), 16) }

@@ -157,7 +157,7 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 		f.term, f.token, f.deadline, f.margin = true, s.Token, c.term.deadline, Margin(c.lease.ttl)
 		f.leaseEnd = c.term.deadline
 	}
-	if s.Phase != old.Phase || s.Cause != old.Cause {
+	if s.Phase != old.Phase {
 		s.Since = time.Now()
 	}
 	if s.Leader != old.Leader {
@@ -248,14 +248,15 @@ type sessionReady struct {
 
 // open waits out the back-off, full jitter below a doubling bound, and opens a session.
 func (r *run) open(a openSession) {
-	if !r.pause(r.opening, backoff(a.Attempt)) {
+	if !pause(r.opening, backoff(a.Attempt)) {
 		r.emit(SessionFailed{Session: a.Session})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.opening, openTimeout)
 	defer cancel()
+	early := &holdingSink{emit: r.emit}
 	session, opened, err := r.cfg.Store.Open(ctx, OpenRequest{
-		Number: a.Session, TTL: r.cfg.TTL, Sink: r.emit, Alive: r.alive,
+		Number: a.Session, TTL: r.cfg.TTL, Sink: early.take, Alive: r.alive,
 	})
 	if err != nil {
 		if r.opening.Err() == nil {
@@ -265,7 +266,38 @@ func (r *run) open(a openSession) {
 		return
 	}
 	r.warnings.clear()
-	r.emit(sessionReady{SessionOpened{a.Session, opened}, session})
+	early.release(sessionReady{SessionOpened{a.Session, opened}, session})
+}
+
+// holdingSink keeps the events of a session that is being opened until the loop has been told of it.
+type holdingSink struct {
+	emit func(Event)
+
+	mu   sync.Mutex // guards the fields below; held to emit only while the held events go out
+	open bool
+	held []Event
+}
+
+func (h *holdingSink) take(ev Event) {
+	h.mu.Lock()
+	if !h.open {
+		h.held = append(h.held, ev)
+		h.mu.Unlock()
+		return
+	}
+	h.mu.Unlock()
+	h.emit(ev)
+}
+
+// release emits first, then what was held, and holds nothing from then on.
+func (h *holdingSink) release(first Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.emit(first)
+	for _, ev := range h.held {
+		h.emit(ev)
+	}
+	h.open, h.held = true, nil
 }
 
 // backoff is the pause before an attempt: none before the first.
@@ -278,7 +310,7 @@ func backoff(attempt int) time.Duration {
 }
 
 // pause waits for d and reports whether ctx is still alive.
-func (r *run) pause(ctx context.Context, d time.Duration) bool {
+func pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}

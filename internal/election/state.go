@@ -1,6 +1,7 @@
 package election
 
 import (
+	"strconv"
 	"time"
 )
 
@@ -72,6 +73,9 @@ var TermEndCauses = []Cause{
 
 // LeaseID is etcd's number of a lease. Zero means none.
 type LeaseID int64
+
+// String is the lease's number as etcdctl shows it.
+func (id LeaseID) String() string { return strconv.FormatInt(int64(id), 16) }
 
 // Candidate is who owns a key of the election.
 type Candidate struct {

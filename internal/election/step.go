@@ -55,7 +55,7 @@ func (s *stepper) learn(ev Event) {
 	case SessionFailed:
 		s.sessionFailed(ev)
 	case SessionOver:
-		s.sessionOver(ev)
+		s.end(ending{cause: CauseSessionLost, promises: true})
 	case SessionClosed:
 		s.sessionClosed()
 	case Renewed:
@@ -187,11 +187,10 @@ func (s *stepper) pursueCandidacy() {
 	if w == nil || w.inFlight || s.now.Before(w.notBefore) {
 		return
 	}
-	again := w.notBefore > 0
 	*w = call{inFlight: true}
 	switch w {
 	case &s.campaign:
-		s.do(campaign{Session: s.session, Again: again})
+		s.do(campaign{Session: s.session})
 	case &s.rebinding:
 		s.do(rebind{Session: s.session, Claim: s.claim(), RaftTerm: s.raftTerm})
 	case &s.confirming:

@@ -221,6 +221,48 @@ func TestNoWakeUpHasPassedAfterAStep(t *testing.T) {
 	}
 }
 
+func TestARefusalIsForgottenWhenItIsOver(t *testing.T) {
+	k := opened(t)
+	k.core.key.seen, k.core.key.token, k.core.phase = false, 0, Connecting
+	k.feed(10, CampaignFailed{Session: 1, Refusal: "no"})
+	if k.core.refusal == "" || k.core.cause != CauseRefused {
+		t.Fatalf("refusal %q, cause %s", k.core.refusal, k.core.cause)
+	}
+	k.feed(20, OwnKeyPut{1, KeyState{Token: stepToken, Mod: stepToken, Lease: stepLease, Own: true}}).want(Follower, CauseRegistered)
+	if k.core.refusal != "" {
+		t.Errorf("still refused: %s", k.core.refusal)
+	}
+}
+
+func TestAForeignKeyThatWasNeverSeenAsOwnIsReleasedByItsToken(t *testing.T) {
+	k := opened(t)
+	k.core.key.seen, k.core.key.token = false, 0
+	k.feed(10, OwnKeyPut{1, KeyState{Token: stepToken, Mod: stepToken + 1}}).want(Connecting, CauseKeyOverwritten)
+	if c, ok := asked[closeSession](k); !ok || !c.Release || c.Claim.Token != stepToken {
+		t.Errorf("closed: %v %+v", ok, c)
+	}
+}
+
+func TestHandoverCountsFromTheDirectPredecessor(t *testing.T) {
+	k := opened(t)
+	k.feed(10, Observed{Session: 1, Reply: replyAt(10, stepTerm, 50), Leader: Candidate{Token: 41}, Predecessor: at(9)})
+	k.feed(60_00, CampaignWon{1, Won{stepToken, stepToken, stepTerm}})
+	k.feed(60_02, confirmedAt(60_01)).want(Leader, CauseWon)
+	if b, _ := asked[beginTerm](k); b.Waited != 0 {
+		t.Errorf("waited %v for another's predecessor", b.Waited)
+	}
+}
+
+func TestSessionsCountAsLostOrReleasedByWhatEndedThem(t *testing.T) {
+	for want, ev := range map[SessionResult]Event{SessionWasLost: OwnKeyDeleted{1}, SessionReleased: ShutdownAsked{}} {
+		k := opened(t).feed(10, ev)
+		k.feed(11, SessionClosed{1})
+		if c, _ := asked[countSession](k); c.Result != want {
+			t.Errorf("%T: counted as %s", ev, c.Result)
+		}
+	}
+}
+
 func TestADenialByAnOlderEtcdLeaderIsNotBelieved(t *testing.T) {
 	k := led(t)
 	k.feed(100, Renewed{1, Renewal{Lease: stepLease, Sent: at(90), Received: at(100), RaftTerm: stepTerm - 1}}).want(Leader, CauseWon)

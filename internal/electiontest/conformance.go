@@ -37,6 +37,7 @@ func Conformance(t *testing.T, on func(t *testing.T, test func(*testing.T, Bed))
 		{"RenewalsCarryTheirInstants", renewals},
 		{"LeaseRunsOutWhileKeepAlivesAreWithheld", withheld},
 		{"LeaseOfALostSessionIsRevokedByTheNext", leftover},
+		{"AnOverwrittenKeyIsRemovedAllTheSame", overwrittenRemoved},
 		{"OpenEndsWithItsContext", openEnds},
 	} {
 		t.Run(test.name, func(t *testing.T) { on(t, test.run) })
@@ -353,6 +354,25 @@ func leftover(t *testing.T, bed Bed) {
 		t.Errorf("token %d after %d", w.Token, c.Token)
 	}
 	expect(watcher, func(e election.Observed) bool { return e.Predecessor > 0 })
+}
+
+// An operator's put without a lease detaches the key: no revoke takes it, and it would block the election.
+func overwrittenRemoved(t *testing.T, bed Bed) {
+	for _, release := range []bool{true, false} {
+		store := bed.Store("a", "1")
+		b := openOn(t, store)
+		defer b.close(true, election.Claim{})
+		c := b.win()
+		bed.Overwrite(b.opened.Key)
+		b.close(release, c)
+		again := openOn(t, store)
+		defer again.close(true, election.Claim{})
+		now := again.win()
+		if now.Token <= c.Token {
+			t.Errorf("token %d after %d", now.Token, c.Token)
+		}
+		again.close(true, now)
+	}
 }
 
 func openEnds(t *testing.T, bed Bed) {

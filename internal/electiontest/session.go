@@ -15,7 +15,7 @@ type Store struct {
 	who     election.Candidate
 
 	mu       sync.Mutex // guards leftover
-	leftover []election.LeaseID
+	leftover []func()   // removes what a lost session left behind
 }
 
 // session implements election.Session.
@@ -44,8 +44,8 @@ func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Se
 	leftover := s.leftover
 	s.leftover = nil
 	s.mu.Unlock()
-	for _, id := range leftover {
-		s.cluster.Revoke(id)
+	for _, remove := range leftover {
+		remove()
 	}
 	g, err := ss.grant(ctx)
 	if err != nil {
@@ -186,6 +186,7 @@ func (ss *session) observe() {
 			}
 			last = c.Token
 			ev = election.Observed{Session: ss.req.Number, Reply: ss.reply(sent), Leader: c, Predecessor: gone}
+			gone = 0
 			return true
 		}) {
 			return
@@ -296,20 +297,25 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, _ uint64) (
 
 // Close implements election.Session.
 func (ss *session) Close(release bool, claim election.Claim) {
+	remove := func() {
+		if k := ss.keys[ss.path]; k != nil && k.create == claim.Token {
+			ss.remove(ss.path)
+		}
+		ss.drop(ss.kept())
+	}
 	gone := false
 	if release {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		gone = ss.call(ctx, ss.who(), "release", func() {
-			if k := ss.keys[ss.path]; k != nil && k.create == claim.Token {
-				ss.remove(ss.path)
-			}
-			ss.drop(ss.kept())
-		}) == nil
+		gone = ss.call(ctx, ss.who(), "release", remove) == nil
 	}
 	if !gone {
 		ss.store.mu.Lock()
-		ss.store.leftover = append(ss.store.leftover, ss.kept())
+		ss.store.leftover = append(ss.store.leftover, func() {
+			ss.mu.Lock()
+			defer ss.mu.Unlock()
+			remove()
+		})
 		ss.store.mu.Unlock()
 	}
 	ss.cancel()

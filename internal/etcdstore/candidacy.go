@@ -80,13 +80,18 @@ func (ss *session) keyState(kv *mvccpb.KeyValue) election.KeyState {
 // token: else a put that was given up for lost could be applied after a later one and bind the key to
 // a lease that nobody keeps alive, behind a deadline that counts on another.
 func (ss *session) Rebind(ctx context.Context, claim election.Claim, raftTerm uint64) (election.Rebound, error) {
+	ctx, done, ok := ss.call(ctx)
+	if !ok {
+		return election.Rebound{}, election.ErrSessionEnded
+	}
+	defer done()
 	g, err := ss.grant(ctx, raftTerm)
 	if err != nil {
 		return election.Rebound{}, err
 	}
 	if kept := ss.keeping(); g.TTL < kept.TTL {
 		// The deadline counts on the longer one, and a put whose reply is lost would cut it short.
-		ss.store.leave(g.Lease)
+		ss.store.leave(leftover{lease: g.Lease})
 		return election.Rebound{}, fmt.Errorf("bind the key to a new lease: etcd grants %v where it granted %v before: give all members the same --election-timeout", g.TTL, kept.TTL)
 	}
 	sent := ss.now()
@@ -96,12 +101,13 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, raftTerm ui
 		Else(clientv3.OpGet(ss.key)).
 		Commit()
 	if err != nil {
+		ss.store.leave(leftover{lease: g.Lease}) // the key may be on it until this session has ended
 		return election.Rebound{}, ss.store.wrap("bind the key to a new lease", err)
 	}
 	rb := election.Rebound{Grant: g, Reply: reply(sent, ss.now(), r.Header), Bound: r.Succeeded}
 	if !r.Succeeded {
 		rb.Found = ss.found(r.Responses[0].GetResponseRange().Kvs)
-		ss.store.leave(g.Lease) // certainly not in use
+		ss.store.leave(leftover{lease: g.Lease})
 		return rb, nil
 	}
 	if err := ss.keep(g); err != nil {

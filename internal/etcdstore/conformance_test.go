@@ -41,11 +41,18 @@ type bed struct {
 	client   *clientv3.Client
 	election string
 	config   func(*etcdstore.Config)
+	change   func(*etcdstore.Config) // of the electors that join
 }
 
 func newBed(t *testing.T, endpoints []string) *bed {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	return newBedWith(t, clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+}
+
+// newBedWith is newBed for an operator who needs more than an address.
+func newBedWith(t *testing.T, cfg clientv3.Config) *bed {
+	t.Helper()
+	client, err := clientv3.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,14 @@ func (s *Store) wrapFirst(op string, err error) error {
 	return fmt.Errorf("%s: %w: the member closed the connection, %s (%w)", op, election.ErrRefused, remedy, err)
 }
 
+// staleToken reports whether a watch was refused because its stream was opened with a password token
+// that no longer counts. etcd says so in the text of the refusal
+// (server/etcdserver/api/v3rpc/watch.go, isWatchPermitted).
+func staleToken(reason string) bool {
+	return strings.Contains(reason, rpctypes.ErrorDesc(rpctypes.ErrGRPCInvalidAuthToken)) ||
+		strings.Contains(reason, rpctypes.ErrorDesc(rpctypes.ErrGRPCAuthOldRevision))
+}
+
 // cutOff reports whether an error's text is that of a connection which the other side closed.
 func cutOff(text string) bool {
 	for _, s := range []string{"broken pipe", "connection reset", "EOF"} {

@@ -2,6 +2,7 @@ package etcdstore_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/etcdstore"
 )
 
 // proxied puts a proxy in front of each endpoint.
@@ -63,11 +65,90 @@ func TestFollowerLeavesASilentEndpointBeforeItIsNeeded(t *testing.T) {
 		}
 		from := now()
 		follower.awaitPhase(election.Leader)
-		if took := now().Sub(from); took > 10*time.Second {
+		took := now().Sub(from)
+		t.Logf("endpoint %d silent: took over after %v", i, took)
+		if took > 10*time.Second {
 			t.Errorf("endpoint %d silent: took over after %v", i, took)
 		}
 		a.leave()
 		follower.leave()
+	}
+}
+
+// requests counts what an elector's store tells of.
+type requests struct {
+	mu sync.Mutex // guards n
+	n  map[string]int
+}
+
+func (r *requests) tell(op, code string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n == nil {
+		r.n = make(map[string]int)
+	}
+	r.n[op+" "+code]++
+}
+
+func (r *requests) count(key string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n[key]
+}
+
+// On an etcd to which nobody writes, some requests for a sign of life are never answered. An elector
+// that took that for silence would cut healthy connections.
+func TestAQuietEtcdIsNotTakenForASilentOne(t *testing.T) {
+	const ttl = 2 * time.Second
+	etcd := startEtcd(t, devetcd.Options{})
+	bed := newBed(t, etcd.Endpoints())
+	var told requests
+	bed.change = func(c *etcdstore.Config) { c.Requests = told.tell }
+	a := bed.join("a", ttl, nil)
+	a.awaitPhase(election.Leader)
+	for told.count("watch OK") < 20 { // signs of life and what comes with them
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-a.done:
+		}
+	}
+	if n := told.count("watch Unavailable") + told.count("keepalive Unavailable"); n != 0 {
+		t.Errorf("%d streams were given up: %v", n, told.n)
+	}
+}
+
+// A follower's watch stream keeps the password token with which it was opened. When that has run out,
+// the next watch is refused; the follower must take a fresh one and not ask for ever.
+func TestAnExpiredPasswordTokenCostsAFollowerOneStream(t *testing.T) {
+	const ttl = 3 * time.Second
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right"}, AuthTokenTTL: 2 * time.Second})
+	root, err := etcd.ClientConfig()
+	must(t, err)
+	bed := newBedWith(t, root)
+	credentials := func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
+	bed.change = credentials
+	a := bed.join("a", ttl, nil)
+	a.awaitPhase(election.Leader)
+	var told requests
+	bed.change = func(c *etcdstore.Config) { credentials(c); c.Requests = told.tell }
+	b := bed.join("b", ttl, nil)
+	b.awaitPhase(election.Follower)
+	bed.change = credentials
+	c := bed.join("c", ttl, nil)
+	c.awaitPhase(election.Follower)
+	expired := time.NewTimer(8 * time.Second)
+	<-expired.C
+	before := told.count("range OK")
+	a.leave()
+	b.awaitPhase(election.Leader)
+	c.await("naming b", func(s election.State) bool { return s.Leader.Identity == "b" })
+	settled := time.NewTimer(3 * time.Second)
+	<-settled.C
+	if n := told.count("range OK") - before; n > 15 {
+		t.Errorf("%d reads after the token had run out", n)
+	}
+	if !b.Look().Leading {
+		t.Error("the new leader does not lead")
 	}
 }
 

@@ -32,6 +32,9 @@ func (b *bed) join(identity string, ttl time.Duration, endpoints []string) *cand
 		if endpoints != nil {
 			c.Endpoints = endpoints
 		}
+		if b.change != nil {
+			b.change(c)
+		}
 	}
 	e, err := election.New(election.Config{
 		Identity: identity, Incarnation: identity + "-1", Election: "default/" + b.election,

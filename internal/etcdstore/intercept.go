@@ -10,7 +10,6 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/elector-dev/elector/internal/election"
@@ -20,6 +19,7 @@ import (
 // stream anew, on the next endpoint (client/v3/client.go, isHaltErr).
 var (
 	errSilent   = status.Error(codes.Unavailable, "elector: the endpoint does not answer; going to another")
+	errStale    = status.Error(codes.Unavailable, "elector: the stream's password token has run out; opening another")
 	errWithheld = status.Error(codes.Unavailable, "elector: keep-alive withheld, because the elector's loop stands still")
 )
 
@@ -63,126 +63,6 @@ func (ss *session) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.C
 	}
 }
 
-// patience is how long a stream may stay silent after something was sent on it. It is shared by the
-// streams of one kind in a session, one after the other, and doubles at each trip up to a limit, so
-// that an etcd which is merely slow is not starved of its own answers; each answer takes a little of
-// that back.
-type patience struct {
-	first, limit time.Duration
-
-	mu      sync.Mutex // guards current, for an assignment
-	current time.Duration
-}
-
-func (p *patience) now() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.current == 0 {
-		p.current = p.first
-	}
-	return p.current
-}
-
-func (p *patience) tripped() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.current = min(2*p.current, p.limit)
-}
-
-func (p *patience) answered() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.current = max(p.first, p.current*7/8)
-}
-
-// watched is a stream that is given up when it stays silent after something was sent: one silent
-// endpoint out of three would otherwise hold a session's only keep-alive stream until its lease is gone.
-type watched struct {
-	grpc.ClientStream
-	session  *session
-	op       string
-	cancel   context.CancelFunc
-	patience *patience
-
-	mu      sync.Mutex // guards the fields below, for assignments
-	asked   election.Instant
-	pending int // sent and not answered
-	timer   *time.Timer
-	silent  bool
-	ended   bool
-}
-
-// SendMsg implements grpc.ClientStream.
-func (w *watched) SendMsg(m any) error {
-	w.arm()
-	return w.ClientStream.SendMsg(m)
-}
-
-// RecvMsg implements grpc.ClientStream.
-func (w *watched) RecvMsg(m any) error {
-	err := w.ClientStream.RecvMsg(m)
-	asked, err := w.answered(err)
-	w.session.store.cfg.Requests(w.op, code(err))
-	if err == nil && asked > 0 {
-		w.session.emit(election.InTouch{Session: w.session.req.Number, Sent: asked})
-	}
-	return err
-}
-
-// arm starts the clock on an answer, unless it runs already.
-func (w *watched) arm() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pending++
-	if w.pending > 1 || w.ended {
-		return
-	}
-	w.asked = w.session.now()
-	w.timer = time.AfterFunc(w.patience.now(), func() {
-		w.mu.Lock()
-		w.silent = w.pending > 0
-		silent := w.silent
-		w.mu.Unlock()
-		if silent {
-			w.patience.tripped()
-			w.giveUp()
-		}
-	})
-}
-
-// giveUp ends the stream and the connection under it. Without its connection the endpoint is out of the
-// client's rotation, also for other requests, until a new one has seen the server speak.
-func (w *watched) giveUp() {
-	if p, ok := peer.FromContext(w.ClientStream.Context()); ok && p.LocalAddr != nil {
-		w.session.conns.close(p.LocalAddr.String())
-	}
-	w.cancel()
-}
-
-// answered stops the clock, and starts it anew if more is pending. It returns when the oldest pending
-// message was sent, zero if none was, and the error to hand on.
-func (w *watched) answered(err error) (asked election.Instant, _ error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-	if err != nil {
-		w.ended = true
-		w.cancel()
-		if w.silent {
-			err = errSilent
-		}
-		return 0, err
-	}
-	w.patience.answered()
-	if w.pending > 0 {
-		asked = w.asked
-		w.pending = 0 // a stream that speaks is alive, whatever it answers
-	}
-	return asked, nil
-}
-
 // renewalStream takes the instants of keep-alives.
 type renewalStream struct {
 	*watched
@@ -215,9 +95,7 @@ func (r *renewalStream) RecvMsg(m any) error {
 	for {
 		err := r.watched.ClientStream.RecvMsg(m)
 		received := r.session.now()
-		_, err = r.answered(err)
-		r.session.store.cfg.Requests(r.op, code(err))
-		if err != nil {
+		if _, err = r.heard(m, err); err != nil {
 			return err
 		}
 		ka, ok := m.(*pb.LeaseKeepAliveResponse)

@@ -35,6 +35,12 @@ type session struct {
 	kept   election.Grant       // of that lease
 
 	workers sync.WaitGroup
+
+	callsMu sync.Mutex // guards closing, for an assignment; calls begin under it
+	closing bool
+	calls   sync.WaitGroup // rebinds under way
+	callEnd context.CancelFunc
+	callCtx context.Context // ends them
 }
 
 func newSession(s *Store, req election.OpenRequest) *session {
@@ -44,6 +50,7 @@ func newSession(s *Store, req election.OpenRequest) *session {
 		watchPatience:   patience{first: req.TTL / 4, limit: req.TTL / 2},
 	}
 	ss.ctx, ss.cancel = context.WithCancel(context.Background())
+	ss.callCtx, ss.callEnd = context.WithCancel(ss.ctx)
 	return ss
 }
 
@@ -53,7 +60,7 @@ func (ss *session) open(ctx context.Context) (election.Opened, error) {
 	if ss.client, err = ss.newClient(); err != nil {
 		return election.Opened{}, ss.store.wrapFirst("connect to etcd", err)
 	}
-	ss.revokeLeftover(ctx)
+	ss.removeLeftover()
 	sent := ss.now()
 	first, err := ss.client.Do(ctx, ss.store.firstCreate())
 	if err != nil {
@@ -72,16 +79,15 @@ func (ss *session) open(ctx context.Context) (election.Opened, error) {
 	return o, nil
 }
 
-// revokeLeftover revokes the leases of sessions that were lost, so that the queue does not wait for
-// them. What fails is left to its TTL.
-func (ss *session) revokeLeftover(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
-	defer cancel()
-	for _, lease := range ss.store.takeLeftover() {
-		_, err := ss.client.Revoke(ctx, clientv3.LeaseID(lease))
-		if err != nil && !leaseGone(err) {
-			ss.store.leave(lease)
-		}
+// removeLeftover removes what earlier sessions left behind, so that the queue does not wait for it. At
+// the first failure the rest waits for the next session.
+func (ss *session) removeLeftover() {
+	left := ss.store.takeLeftover()
+	for len(left) > 0 && ss.remove(left[0]) {
+		left = left[1:]
+	}
+	for _, l := range left {
+		ss.store.leave(l)
 	}
 }
 
@@ -101,7 +107,7 @@ func (ss *session) grant(ctx context.Context, raftTerm uint64) (election.Grant, 
 		if g.Reply.RaftTerm == raftTerm {
 			return g, nil
 		}
-		ss.store.leave(g.Lease)
+		ss.store.leave(leftover{lease: g.Lease})
 		raftTerm = g.Reply.RaftTerm
 	}
 	return election.Grant{}, errors.New("grant a lease: the raft term changed each time")
@@ -148,44 +154,63 @@ func (ss *session) keeping() election.Grant {
 func (ss *session) run(o election.Opened) {
 	ss.workers.Go(func() { ss.watchOwnKey(o.First.Revision + 1) })
 	ss.workers.Go(ss.observe)
-	ss.workers.Go(ss.askProgress)
+	ss.workers.Go(ss.askForLife)
 }
 
 func (ss *session) emit(ev election.Event) { ss.req.Sink(ev) }
 
+// call returns a context for a call that changes the session, which ends with ctx and when the session
+// is closed, and the function to end the call with; false when the session has been closed.
+func (ss *session) call(ctx context.Context) (context.Context, func(), bool) {
+	ss.callsMu.Lock()
+	defer ss.callsMu.Unlock()
+	if ss.closing {
+		return nil, nil, false
+	}
+	ss.calls.Add(1)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(ss.callCtx, cancel)
+	return ctx, func() { stop(); cancel(); ss.calls.Done() }, true
+}
+
+// endCalls ends the calls under way and waits for them.
+func (ss *session) endCalls() {
+	ss.callsMu.Lock()
+	ss.closing = true
+	ss.callsMu.Unlock()
+	ss.callEnd()
+	ss.calls.Wait()
+}
+
 // Close implements election.Session.
 func (ss *session) Close(release bool, claim election.Claim) {
-	lease := election.LeaseID(ss.current().Lease())
-	deleted, revoked := false, false
-	if release {
-		deleted, revoked = ss.delete(claim.Token), ss.revoke(lease)
+	ss.endCalls() // a rebind under way would decide which lease the key is on
+	left := []leftover{{key: ss.key, token: claim.Token}, {lease: ss.keeping().Lease}}
+	if claim.Lease != ss.keeping().Lease {
+		left = append(left, leftover{lease: claim.Lease})
 	}
-	if !revoked {
-		ss.store.leave(lease)
-	}
-	if !deleted && claim.Lease != 0 && claim.Lease != lease {
-		ss.store.leave(claim.Lease)
+	for _, l := range left {
+		if !release || !ss.remove(l) {
+			ss.store.leave(l)
+		}
 	}
 	ss.shut()
 }
 
-// delete deletes the key, if it is the one with this token.
-func (ss *session) delete(token int64) bool {
-	if token == 0 {
-		return false // not known to be there: the revoke takes it
+// remove deletes a key, if it is the one with the token, or revokes a lease, and reports whether what
+// it was to remove is known to be gone.
+func (ss *session) remove(l leftover) bool {
+	ctx, cancel := context.WithTimeout(ss.ctx, releaseTimeout)
+	defer cancel()
+	var err error
+	switch {
+	case l.token != 0:
+		_, err = ss.client.Txn(ctx).
+			If(clientv3.Compare(clientv3.CreateRevision(l.key), "=", l.token)).
+			Then(clientv3.OpDelete(l.key)).Commit()
+	case l.lease != 0:
+		_, err = ss.client.Revoke(ctx, clientv3.LeaseID(l.lease))
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ss.ctx), releaseTimeout)
-	defer cancel()
-	_, err := ss.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(ss.key), "=", token)).
-		Then(clientv3.OpDelete(ss.key)).Commit()
-	return err == nil
-}
-
-func (ss *session) revoke(lease election.LeaseID) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ss.ctx), releaseTimeout)
-	defer cancel()
-	_, err := ss.client.Revoke(ctx, clientv3.LeaseID(lease))
 	return err == nil || leaseGone(err)
 }
 

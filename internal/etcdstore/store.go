@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,8 +33,8 @@ type Store struct {
 	record   string // value of the own key
 	log      *zap.Logger
 
-	mu       sync.Mutex // guards leftover, for a slice operation
-	leftover []election.LeaseID
+	mu   sync.Mutex // guards left, for a slice operation
+	left []leftover
 }
 
 // New reads the certificates and the password file. It contacts nothing.
@@ -87,23 +88,36 @@ func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Se
 	return ss, opened, nil
 }
 
-// leave notes a lease that could not be revoked, for the next session to revoke. The list is short:
-// leases run out by themselves.
-func (s *Store) leave(lease election.LeaseID) {
+// leftover is what a session could not remove: its key, which somebody may have detached from its
+// lease, or a lease. The zero value is nothing.
+type leftover struct {
+	key   string
+	token int64
+	lease election.LeaseID
+}
+
+// leave notes what the next session is to remove. The list is short: leases run out by themselves.
+func (s *Store) leave(l leftover) {
+	if l.token == 0 && l.lease == 0 {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.leftover = append(s.leftover, lease)
-	if len(s.leftover) > 8 {
-		s.leftover = s.leftover[1:]
+	if slices.Contains(s.left, l) {
+		return
+	}
+	s.left = append(s.left, l)
+	if len(s.left) > 16 {
+		s.left = s.left[1:]
 	}
 }
 
-// takeLeftover returns the noted leases and forgets them.
-func (s *Store) takeLeftover() []election.LeaseID {
+// takeLeftover returns what was noted and forgets it.
+func (s *Store) takeLeftover() []leftover {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.leftover
-	s.leftover = nil
+	l := s.left
+	s.left = nil
 	return l
 }
 

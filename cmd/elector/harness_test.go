@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/elector-dev/elector/internal/boottime"
 	"github.com/elector-dev/elector/internal/devetcd"
@@ -148,6 +150,18 @@ func (p *process) awaitLog(text string) string {
 }
 
 func (p *process) signal(s syscall.Signal) { must(p.t, p.cmd.Process.Signal(s)) }
+
+// freeze stops the process and returns when all its threads stand still: kill(2) returns before that.
+func (p *process) freeze() {
+	p.signal(syscall.SIGSTOP)
+	for {
+		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			must(p.t, err)
+			return
+		}
+	}
+}
 
 // kill ends the process at once, frozen or not.
 func (p *process) kill() {

@@ -13,9 +13,9 @@ func (s *stepper) sessionOpened(ev SessionOpened) {
 	s.key = ownKey{path: ev.Opened.Key, lease: g.Lease}
 	s.campaign, s.confirming, s.rebinding = call{}, call{}, call{}
 	s.won, s.unresolved = false, false
+	s.term = term{}
 	s.settled = 0
 	s.granted(g)
-	s.term = term{}
 	s.predecessor = 0
 	s.do(countSession{SessionIsOpen})
 	s.witness(ev.Opened.First, 0)

@@ -127,8 +127,8 @@ func (s *stepper) keyGone() {
 // elector when etcd went back: it was restored from a snapshot without bumping its revision, and
 // tokens would repeat. token is 0 when the reply named none.
 func (s *stepper) witness(r Reply, token int64) {
-	back := r.Sent >= s.seen.revisionAt && r.Revision < s.seen.revision ||
-		token > 0 && r.Sent >= s.seen.tokenAt && token < s.seen.token
+	back := r.Sent > s.seen.revisionAt && r.Revision < s.seen.revision ||
+		token > 0 && r.Sent > s.seen.tokenAt && token < s.seen.token
 	if back {
 		s.fenced = true
 		s.end(ending{cause: CauseTokenRegression, release: true, promises: true})

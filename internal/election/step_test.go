@@ -400,6 +400,9 @@ func TestLaggingHeadersDoNotFence(t *testing.T) {
 	// Sent before the reply above was received: it may well be older.
 	k.feed(101, Observed{Session: 1, Reply: Reply{Sent: at(99), Received: at(101), RaftTerm: stepTerm, Revision: 80}, Leader: Candidate{Token: stepToken}}).
 		want(Leader, CauseWon)
+	// Sent at the very instant: which was first cannot be told.
+	k.feed(101, Observed{Session: 1, Reply: Reply{Sent: at(100), Received: at(101), RaftTerm: stepTerm, Revision: 80}, Leader: Candidate{Token: stepToken}}).
+		want(Leader, CauseWon)
 }
 
 func TestBackOffIsForEverAndStartsAfreshAfterALongSession(t *testing.T) {

@@ -87,6 +87,18 @@ func (c *Cluster) BumpRaftTerm() {
 	}
 }
 
+// WakeDeposed has a deposed etcd leader wake that has been asleep for longer than all TTLs: it believes
+// that the leases it once counted have expired, and has them revoked through its successor.
+func (c *Cluster) WakeDeposed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, l := range c.leases {
+		if l.raftTerm < c.raftTerm {
+			c.drop(id)
+		}
+	}
+}
+
 // Restore puts the revision back, as a restore from an old snapshot does.
 func (c *Cluster) Restore(revision int64) {
 	c.mu.Lock()
@@ -109,6 +121,12 @@ func (c *Cluster) Oldest() (election.Candidate, election.LeaseID, bool) {
 		return k.candidate, k.lease, true
 	}
 	return election.Candidate{}, 0, false
+}
+
+// Stands reports whether the key with a token is there and the oldest.
+func (c *Cluster) Stands(token int64) bool {
+	oldest, _, ok := c.Oldest()
+	return ok && oldest.Token == token
 }
 
 // Candidates is the number of keys.

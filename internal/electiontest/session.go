@@ -38,7 +38,7 @@ func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Se
 	var o election.Opened
 	sent := s.cluster.clock.Now()
 	if err := s.cluster.call(ctx, s.who.Identity, "open", func() { o.First = s.cluster.reply(sent) }); err != nil {
-		return nil, o, err
+		return nil, election.Opened{}, err
 	}
 	s.mu.Lock()
 	leftover := s.leftover
@@ -70,7 +70,10 @@ func (ss *session) grant(ctx context.Context) (election.Grant, error) {
 		ss.leases[g.Lease] = &lease{ttl: g.TTL, expires: ss.clock.Now().Add(g.TTL), raftTerm: ss.raftTerm}
 		g.Reply = ss.reply(sent)
 	})
-	return g, err
+	if err != nil {
+		return election.Grant{}, err // g may be written later
+	}
+	return g, nil
 }
 
 func (ss *session) who() string { return ss.store.who.Identity }
@@ -86,6 +89,23 @@ func (ss *session) kept() election.LeaseID {
 	return ss.lease
 }
 
+// briefly calls with the little patience of a stream or a read that can be repeated.
+func (ss *session) briefly(op string, apply func()) error {
+	ctx, cancel := context.WithTimeout(ss.ctx, ss.req.TTL/8)
+	defer cancel()
+	return ss.call(ctx, ss.who(), op, apply)
+}
+
+// rest pauses before a repetition and reports whether the session goes on.
+func (ss *session) rest() bool {
+	select {
+	case <-time.After(100 * time.Millisecond):
+		return true
+	case <-ss.ctx.Done():
+		return false
+	}
+}
+
 // renew keeps the lease alive as the library does: at once, then every third of its TTL, looking twice
 // a second.
 func (ss *session) renew() {
@@ -97,7 +117,7 @@ func (ss *session) renew() {
 		now, id := ss.clock.Now(), ss.kept()
 		if (id != last || !now.Before(next)) && ss.req.Alive() {
 			r := election.Renewal{Lease: id, Sent: now}
-			err := ss.call(ss.ctx, ss.who(), "renew", func() {
+			err := ss.briefly("renew", func() {
 				r.RaftTerm = ss.raftTerm
 				if l := ss.leases[id]; l != nil {
 					l.expires, r.TTL = ss.clock.Now().Add(l.ttl), l.ttl
@@ -191,8 +211,10 @@ func (ss *session) observe() {
 		}) {
 			return
 		}
-		if ss.call(ss.ctx, ss.who(), "read", func() {}) == nil {
+		if ss.briefly("read", func() {}) == nil {
 			ss.req.Sink(ev)
+		} else if last = -1; !ss.rest() {
+			return
 		}
 	}
 }
@@ -218,11 +240,11 @@ func (ss *session) Campaign(ctx context.Context) (election.Won, error) {
 		}
 		w = election.Won{Token: k.create, Mod: k.mod, RaftTerm: ss.raftTerm}
 	})
-	if err == nil && gone {
-		err = fmt.Errorf("put: lease not found")
-	}
 	if err != nil {
-		return w, err
+		return election.Won{}, err
+	}
+	if gone {
+		return election.Won{}, fmt.Errorf("put: lease not found")
 	}
 	if !ss.await(ctx, func() bool {
 		for _, k := range ss.keys {
@@ -265,7 +287,10 @@ func (ss *session) Confirm(ctx context.Context, claim election.Claim) (election.
 		}
 		c.Reply = ss.reply(sent)
 	})
-	return c, err
+	if err != nil {
+		return election.Confirmation{}, err
+	}
+	return c, nil
 }
 
 // Rebind implements election.Session.
@@ -287,12 +312,15 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, _ uint64) (
 		}
 		rb.Reply = ss.reply(sent)
 	})
-	if err == nil && rb.Bound {
+	if err != nil {
+		return election.Rebound{}, err
+	}
+	if rb.Bound {
 		ss.leaseMu.Lock()
 		ss.lease = g.Lease
 		ss.leaseMu.Unlock()
 	}
-	return rb, err
+	return rb, nil
 }
 
 // Close implements election.Session.

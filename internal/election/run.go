@@ -11,8 +11,8 @@ import (
 // Run takes part in the election until ctx ends, then winds up: answers no, joins the work, lets
 // promises run out, releases the key and closes the session. With etcd out of reach the release takes
 // at most a few seconds more. lead is the work of each term; nil means that the term needs none in
-// this process. Run may be called once. Nothing it started is left when it returns; the error is
-// always nil today and reserved for failures that no retry can mend.
+// this process. Run may be called once. Nothing it started is left when it returns. The error is nil:
+// whatever fails is tried again.
 func (e *Elector) Run(ctx context.Context, lead Lead) error {
 	if lead == nil {
 		lead = func(ctx context.Context, _ Term) error { <-ctx.Done(); return nil }

@@ -32,7 +32,7 @@ func (s *Store) wrap(op string, err error) error {
 func (s *Store) refusal(err error) string {
 	text := err.Error()
 	switch {
-	case is(err, rpctypes.ErrPermissionDenied, rpctypes.ErrGRPCPermissionDenied):
+	case strings.Contains(text, rpctypes.ErrorDesc(rpctypes.ErrGRPCPermissionDenied)): // a watch has only the text
 		return fmt.Sprintf("user %q lacks permission: its role needs readwrite on the keys under %s/ (etcdctl role grant-permission ROLE readwrite --prefix=true %s/)",
 			s.cfg.User, s.prefix, s.prefix)
 	case is(err, rpctypes.ErrAuthFailed, rpctypes.ErrGRPCAuthFailed):

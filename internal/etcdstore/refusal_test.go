@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/etcdstore"
@@ -124,5 +126,30 @@ func TestUnreachableEtcdIsNamedAsTheReason(t *testing.T) {
 	err := openWith(t, b, func(*etcdstore.Config) {})
 	if err == nil || errors.Is(err, election.ErrRefused) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A permission that is taken away in the middle of a term is told, and its return is noticed.
+func TestPermissionTakenAwayEndsTheTermUntilItIsGivenBack(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
+	root, err := etcd.ClientConfig()
+	must(t, err)
+	b := newBedWith(t, root)
+	b.change = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
+	a := b.join("a", 2*time.Second, nil)
+	first := a.awaitPhase(election.Leader)
+	end := clientv3.GetPrefixRangeEnd("/elector/")
+	within(t, func(ctx context.Context) (any, error) {
+		return b.client.RoleRevokePermission(ctx, "worker", "/elector/", end)
+	})
+	refused := a.await("a refusal", func(s election.State) bool { return s.Cause == election.CauseRefused })
+	if !strings.Contains(refused.Refusal, "readwrite --prefix=true /elector/default/") || a.Look().Leading {
+		t.Errorf("state %+v", refused)
+	}
+	within(t, func(ctx context.Context) (any, error) {
+		return b.client.RoleGrantPermission(ctx, "worker", "/elector/", end, clientv3.PermissionType(clientv3.PermReadWrite))
+	})
+	if again := a.awaitPhase(election.Leader); again.Token <= first.Token || again.Refusal != "" {
+		t.Errorf("leads again as %+v, after %+v", again, first)
 	}
 }

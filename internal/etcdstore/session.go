@@ -60,7 +60,7 @@ func (ss *session) open(ctx context.Context) (election.Opened, error) {
 	if ss.client, err = ss.newClient(); err != nil {
 		return election.Opened{}, ss.store.wrapFirst("connect to etcd", err)
 	}
-	ss.removeLeftover()
+	ss.removeLeftover(ctx)
 	sent := ss.now()
 	first, err := ss.client.Do(ctx, ss.store.firstCreate())
 	if err != nil {
@@ -81,9 +81,9 @@ func (ss *session) open(ctx context.Context) (election.Opened, error) {
 
 // removeLeftover removes what earlier sessions left behind, so that the queue does not wait for it. At
 // the first failure the rest waits for the next session.
-func (ss *session) removeLeftover() {
+func (ss *session) removeLeftover(ctx context.Context) {
 	left := ss.store.takeLeftover()
-	for len(left) > 0 && ss.remove(left[0]) {
+	for len(left) > 0 && ss.remove(ctx, left[0]) {
 		left = left[1:]
 	}
 	for _, l := range left {
@@ -189,8 +189,10 @@ func (ss *session) Close(release bool, claim election.Claim) {
 	if claim.Lease != ss.keeping().Lease {
 		left = append(left, leftover{lease: claim.Lease})
 	}
+	ctx, cancel := context.WithTimeout(ss.ctx, 2*removeTimeout)
+	defer cancel()
 	for _, l := range left {
-		if !release || !ss.remove(l) {
+		if !release || !ss.remove(ctx, l) {
 			ss.store.leave(l)
 		}
 	}
@@ -199,8 +201,8 @@ func (ss *session) Close(release bool, claim election.Claim) {
 
 // remove deletes a key, if it is the one with the token, or revokes a lease, and reports whether what
 // it was to remove is known to be gone.
-func (ss *session) remove(l leftover) bool {
-	ctx, cancel := context.WithTimeout(ss.ctx, releaseTimeout)
+func (ss *session) remove(ctx context.Context, l leftover) bool {
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	var err error
 	switch {

@@ -17,8 +17,8 @@ import (
 	"github.com/elector-dev/elector/internal/election"
 )
 
-// releaseTimeout bounds each of the two requests with which a session is released.
-const releaseTimeout = 2 * time.Second
+// removeTimeout bounds each request that removes a key or a lease; a session takes twice that to close.
+const removeTimeout = 2 * time.Second
 
 // grantTries is how often a lease is granted anew because the raft term changed meanwhile.
 const grantTries = 3

@@ -23,7 +23,7 @@ func (ss *session) watchOwnKey(rev int64) {
 	seen := false
 	for ss.ctx.Err() == nil {
 		err := ss.follow(rev, &seen)
-		if err == nil || !ss.pause() {
+		if err == nil || !ss.pause(err) {
 			return
 		}
 		sent := ss.now()
@@ -66,7 +66,7 @@ func (ss *session) observe() {
 		sent := ss.now()
 		r, err := ss.get(ss.store.firstCreate())
 		if err != nil {
-			if !ss.pause() {
+			if !ss.pause(err) {
 				return
 			}
 			continue
@@ -88,7 +88,7 @@ func (ss *session) observe() {
 			}
 			return e.Type == clientv3.EventTypeDelete || string(e.Kv.Value) != value
 		}, append(opts, clientv3.WithRev(r.Header.Revision+1))...)
-		if err != nil && !ss.pause() {
+		if err != nil && !ss.pause(err) {
 			return
 		}
 	}
@@ -102,7 +102,7 @@ func (ss *session) watch(key string, done func(*clientv3.Event) bool, opts ...cl
 	defer cancel()
 	for r := range ss.client.Watch(ctx, key, opts...) {
 		if err := r.Err(); err != nil {
-			return err
+			return ss.store.wrap("watch the election", err)
 		}
 		for _, e := range r.Events {
 			if done(e) {
@@ -146,10 +146,14 @@ func (ss *session) askForLife() {
 	}
 }
 
-// pause waits a little, so that many watchers do not come back at once, and reports whether the
-// session goes on.
-func (ss *session) pause() bool {
-	t := time.NewTimer(rand.N(watchPause))
+// pause waits a little after an error, so that many watchers do not come back at once, and longer after
+// a refusal, which a person has to lift. It reports whether the session goes on.
+func (ss *session) pause(err error) bool {
+	longest := watchPause
+	if errors.Is(err, election.ErrRefused) {
+		longest = ss.req.TTL / 2
+	}
+	t := time.NewTimer(rand.N(longest))
 	defer t.Stop()
 	select {
 	case <-t.C:

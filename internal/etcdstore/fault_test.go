@@ -157,11 +157,11 @@ func TestEveryoneComesBackAfterEtcdWasGone(t *testing.T) {
 	etcd := startCluster(t, 3, devetcd.Options{})
 	bed := newBed(t, etcd.Endpoints())
 	a, b := bed.join("a", ttl, nil), bed.join("b", ttl, nil)
-	a.await("an election", func(s election.State) bool { return s.Leader.Token != 0 })
 	neverBoth(t, a, b)
 	var before int64
 	for _, c := range []*candidate{a, b} {
-		before = max(before, c.await("a leader", func(s election.State) bool { return s.Leader.Token != 0 }).Leader.Token)
+		s := c.await("a leader", func(s election.State) bool { return s.Leader.Token != 0 && s.Registered && s.Phase != election.Connecting })
+		before = max(before, s.Leader.Token)
 	}
 	for i := range etcd.Size() {
 		must(t, etcd.Member(i).Kill())

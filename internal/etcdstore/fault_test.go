@@ -160,7 +160,9 @@ func TestEveryoneComesBackAfterEtcdWasGone(t *testing.T) {
 	neverBoth(t, a, b)
 	var before int64
 	for _, c := range []*candidate{a, b} {
-		s := c.await("a leader", func(s election.State) bool { return s.Leader.Token != 0 && s.Registered && s.Phase != election.Connecting })
+		s := c.await("a leader", func(s election.State) bool {
+			return s.Leader.Token != 0 && s.Registered && s.Phase != election.Connecting
+		})
 		before = max(before, s.Leader.Token)
 	}
 	for i := range etcd.Size() {

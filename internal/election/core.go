@@ -66,7 +66,7 @@ type lease struct {
 	acked    Instant
 }
 
-// ownKey is the candidate's key. token and mod are known once Campaign has returned.
+// ownKey is the candidate's key. token is known once the key has been seen, mod once Campaign has returned.
 type ownKey struct {
 	path  string
 	seen  bool // in etcd, and not known to have gone

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// catcher is what must notice that a defence is missing.
+type catcher struct {
+	by      string // for the table
+	slow    bool   // it runs processes and clocks of its own, so it runs alone
+	command func(ctx context.Context, overlay, dir string) (*exec.Cmd, error)
+	// noticed is what its output shows when it fails for the right reason: a build that breaks or a
+	// harness that does not start notices nothing.
+	noticed *regexp.Regexp
+}
+
+// patience bounds one catcher.
+const patience = 5 * time.Minute
+
+// model is a scope of the exhaustive model; all of them when scope is empty.
+func model(scope string) catcher {
+	run, by := "^TestModel$", "the model"
+	if scope != "" {
+		run, by = "^TestModel$/^"+scope+"$", "the model, scope `"+scope+"`"
+	}
+	return catcher{by: by, command: goTest("./internal/election", run), noticed: regexp.MustCompile(`(?m)^\s*--- FAIL: TestModel`)}
+}
+
+// namedTest is a test of the ordinary suite, by the pattern of go test's -run.
+func namedTest(pkg, pattern string) catcher {
+	parts := strings.Split(pattern, "/")
+	return catcher{
+		by: "`" + parts[len(parts)-1] + "`", slow: true,
+		command: goTest(pkg, "^"+strings.Join(parts, "$/^")+"$"),
+		noticed: regexp.MustCompile(`(?m)^\s*--- FAIL: ` + regexp.QuoteMeta(parts[len(parts)-1]) + `|--- FAIL: \S+/` + regexp.QuoteMeta(parts[len(parts)-1])),
+	}
+}
+
+// goTest runs tests of the mutated code.
+func goTest(pkg, run string) func(context.Context, string, string) (*exec.Cmd, error) {
+	return func(ctx context.Context, overlay, _ string) (*exec.Cmd, error) {
+		return exec.CommandContext(ctx, "go", "test", "-count=1", "-overlay", overlay, "-run", run, pkg), nil
+	}
+}
+
+// chaos is a scenario of elector-chaos, run against a binary of the mutated code.
+func chaos(scenario string, args ...string) catcher {
+	return catcher{
+		by: "chaos scenario `" + scenario + "`", slow: true,
+		noticed: regexp.MustCompile(`(?m)^chaos: .* [1-9][0-9]* violations`),
+		command: func(ctx context.Context, overlay, dir string) (*exec.Cmd, error) {
+			program := filepath.Join(dir, "elector")
+			build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", program, "./cmd/elector")
+			if out, err := build.CombinedOutput(); err != nil {
+				return nil, fmt.Errorf("build without the defence: %w: %s", err, out)
+			}
+			args := append([]string{"run", "./cmd/elector-chaos", "--program", program, "--scenario", scenario, "--out", dir}, args...)
+			return exec.CommandContext(ctx, "go", args...), nil
+		},
+	}
+}
+
+// run runs the catcher and returns nil if it noticed; else what it said instead.
+func (c catcher) run(ctx context.Context, overlay, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cmd, err := c.command(ctx, overlay, dir)
+	if err != nil {
+		return err
+	}
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.CombinedOutput()
+	var failed *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("no verdict within %v: %s", patience, tail(out))
+	case err == nil:
+		return errors.New("it passes without the defence")
+	case !errors.As(err, &failed):
+		return err
+	case !c.noticed.Match(out):
+		return fmt.Errorf("it fails for another reason: %s", tail(out))
+	}
+	return nil
+}
+
+// tail is the end of an output.
+func tail(out []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n\t")
+}

@@ -1,0 +1,120 @@
+package main
+
+// mutant is the product with one defence removed.
+type mutant struct {
+	name    string
+	defence string // what is removed, for the table in docs/proof.md
+	edits   []edit
+	caught  catcher // that must fail with it
+}
+
+// edit replaces text that stands exactly once in a file.
+type edit struct {
+	file     string // from the top of the repository
+	old, new string
+}
+
+// The files that edits are made in.
+const (
+	answerGo    = "internal/election/answer.go"
+	boottimeGo  = "internal/boottime/boottime_linux.go"
+	candidacyGo = "internal/etcdstore/candidacy.go"
+	deadlineGo  = "internal/election/deadline.go"
+	electorGo   = "internal/election/elector.go"
+	interceptGo = "internal/etcdstore/intercept.go"
+	learnGo     = "internal/election/learn.go"
+	sessionGo   = "internal/etcdstore/session.go"
+	stepGo      = "internal/election/step.go"
+)
+
+// mutants is every defence that the proof is about, each with what catches its removal.
+func mutants() []mutant {
+	return append(ofTheDeadline(), ofTheAnswer()...)
+}
+
+// ofTheDeadline are the defences that keep the deadline before the end of the key.
+func ofTheDeadline() []mutant {
+	return []mutant{
+		{"send-time clock", "a renewal counts from before its request was sent, not from its reply",
+			[]edit{{interceptGo, "Sent: sent, Received: received,", "Sent: received, Received: received,"}},
+			namedTest("./internal/etcdstore", "TestEtcdStoreConformsToTheStoreContract/RenewalsCarryTheirInstants")},
+		{"margin", "certainty ends a margin before the deadline",
+			[]edit{{deadlineGo, "return max(ttl/100, 50*time.Millisecond) + 100*time.Millisecond", "return 0 * ttl"}},
+			model("")},
+		{"confirmation", "an acknowledgement alone extends nothing",
+			[]edit{{learnGo, "s.ack, s.ackedIn = r, s.inForce()\n\t} else {", `s.ack, s.ackedIn = r, s.inForce()
+		if s.term.begun {
+			s.term.deadline = max(s.term.deadline, r.Sent.Add(r.TTL))
+		}
+	} else {`}},
+			model("")},
+		{"confirmation after the acknowledgement", "only a confirmation that was sent after the acknowledgement had come counts for it",
+			[]edit{
+				{learnGo, "ack, reply := s.proving, ev.Confirmation.Reply", "ack, reply := s.ack, ev.Confirmation.Reply"},
+				{learnGo, "ack, s.provingIn, reply", "ack, s.ackedIn, reply"},
+				{deadlineGo, "case confirmation.Sent.Before(ack.Received):", "case false:"},
+			},
+			model("")},
+		{"same raft term", "grant, acknowledgement and confirmation carry one raft term",
+			[]edit{
+				{deadlineGo, "grantTerm == 0 || ack.RaftTerm != grantTerm || confirmation.RaftTerm != grantTerm", "grantTerm == 0"},
+				{learnGo, "if r.RaftTerm == s.lease.raftTerm {", "if true {"},
+			},
+			model("")},
+		{"rebinding", "the key gets a new lease when the raft term changes",
+			[]edit{{stepGo, "if s.won && s.raftTerm > s.lease.raftTerm {", "if false {"}},
+			model("")},
+		{"unresolved rebind", "no renewal counts and no claim fails while a rebind's outcome is unknown",
+			[]edit{{learnGo, "if s.unresolved || ack.Lease != s.lease.id {", "if false {"}},
+			model("")},
+		{"rebind from the last own write", "a rebind's put is conditional on the last own write, not only on the token",
+			[]edit{{candidacyGo, "\t\tclientv3.Compare(clientv3.ModRevision(ss.key), \"=\", claim.Mod),\n", ""}},
+			namedTest("./internal/etcdstore", "TestEtcdStoreConformsToTheStoreContract")},
+		{"in-time rule", "acknowledgement and confirmation count only if they arrive before the deadline in force",
+			[]edit{
+				{deadlineGo, "case !ack.Received.Before(ackedIn.Add(-margin)) || !confirmation.Received.Before(confirmedIn.Add(-margin)):", "case false:"},
+				{learnGo, "if !r.Received.Before(s.lease.acked.Add(-Margin(s.lease.ttl))) {", "if false {"},
+			},
+			model("")},
+		{"keep-alives withheld from a stalled loop", "an elector whose loop stands still does not hold the key for ever",
+			[]edit{{electorGo, "return e.LoopAge() <= StallLimit(e.cfg.TTL)", "return true"}},
+			model("")},
+		{"token guard", "an elector that lived through a restore of etcd refuses to lead",
+			[]edit{{stepGo, "if back {", "if false && back {"}},
+			model("")},
+	}
+}
+
+// ofTheAnswer are the defences that keep an answer true and a promise kept.
+func ofTheAnswer() []mutant {
+	return []mutant{
+		{"answer-time clock", "leadership is compared with the clock while answering",
+			[]edit{{answerGo, "Sub(a.At); left > 0 {", "Sub(a.At); left > 0 || true {"}},
+			model("")},
+		{"evaluation under the lock", "a term's end waits for evaluations that have begun",
+			[]edit{{answerGo, "d.mu.RLock()\n\tdefer d.mu.RUnlock()\n\ta := Answer{State: d.state}\n\tf := &d.facts\n",
+				"d.mu.RLock()\n\ta := Answer{State: d.state}\n\theld := d.facts\n\td.mu.RUnlock()\n\tf := &held\n"}},
+			model("")},
+		{"release waits for promises", "the key stays until every promise has run out",
+			[]edit{{stepGo, "if e.promises && s.now.Before(t.promised) {", "if false {"}},
+			model("")},
+		{"verification after Campaign", "Campaign's nil is a hint, not leadership",
+			[]edit{{learnGo, "s.enter(Verifying, CauseWon)", "s.enter(Verifying, CauseWon)\n\ts.beginTerm(s.lease.acked)"}},
+			model("")},
+		{"own-key watch", "a deletion of the own key is noticed at once",
+			[]edit{{stepGo, "case OwnKeyDeleted:\n\t\ts.keyGone()", "case OwnKeyDeleted:"}},
+			namedTest("./cmd/elector", "TestOperatorsDeletionOrRevokeIsNoticedAtOnce")},
+		{"no resurrection", "a no is never followed by a yes of the same term",
+			[]edit{
+				{answerGo, "d.over.Store(true) // a no is never followed by a yes of the same term", ""},
+				{answerGo, "if f.term && f.token == d.facts.token && d.over.Load() {", "if false {"},
+			},
+			model("")},
+		{"boot clock", "the clock counts the time in which the host is suspended",
+			[]edit{{boottimeGo, "return read(unix.CLOCK_BOOTTIME)", "return read(unix.CLOCK_MONOTONIC)"}},
+			namedTest("./cmd/elector", "TestClock")},
+		{"join before release", "work has ended before the key is given up",
+			[]edit{{stepGo, "if !e.on || t.working || t.begun && !t.stopped {", "if !e.on || t.begun && !t.stopped {"}},
+			model("")},
+	}
+}

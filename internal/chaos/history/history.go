@@ -133,6 +133,9 @@ type Process struct {
 	Asked       Instant // when it was sent SIGTERM; zero when it was not
 	To          Instant // when it had ended; zero while it lives
 	Exit        string  // "0", "killed", ...
+	// ReleaseNow: it was started with --shutdown-release=now, so that after Asked its promises do not hold
+	// the key, and the next leader is due within a second.
+	ReleaseNow bool
 }
 
 // Access is one access to the fenced register by the worker beside an elector.

@@ -42,7 +42,6 @@ type Run struct {
 	Electors  []string // lanes: the places of the fleet, each taken by one process after another
 	Members   []string // lanes: etcd's members
 
-	ReleaseNow bool // electors run with --shutdown-release=now
 	// StaleAcks counts acknowledgements of keep-alives that came from an etcd leader of an older raft
 	// term than one already known; the canaries, clients with leases of their own, count them.
 	StaleAcks int64

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -87,13 +88,20 @@ type process struct {
 // start runs an elector in the election named after the test and waits until it listens.
 func (e *etcd) start(t *testing.T, id string, args ...string) *process {
 	t.Helper()
+	return e.startUnder(t, nil, id, args...)
+}
+
+// startUnder is start with words before the command line, such as those of unshare(1).
+func (e *etcd) startUnder(t *testing.T, wrap []string, id string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, id: id, done: make(chan struct{})}
 	p.http.Timeout = 5 * time.Second
 	args = append([]string{
 		"--election", "e2e", "--id", id, "--ttl", ttl.String(), "--http", "127.0.0.1:0",
 		"--log-format", "json", "--etcd-endpoints", strings.Join(e.Endpoints(), ","),
 	}, args...)
-	p.cmd = exec.Command(os.Args[0], args...)
+	argv := append(append(slices.Clone(wrap), os.Args[0]), args...)
+	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Env = append(os.Environ(), asElector+"=1")
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := p.cmd.StderrPipe()

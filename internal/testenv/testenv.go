@@ -59,6 +59,13 @@ func Iptables(t T) {
 	demand(t, "iptables", probeIptables())
 }
 
+// TimeNS demands that a command can be run in a time namespace, where the boot
+// clock is off from the host's, with unshare(1) from util-linux. It implies Root.
+func TimeNS(t T) {
+	t.Helper()
+	demand(t, "time namespaces", probeTimeNS())
+}
+
 // Docker demands a Docker daemon that answers, on Linux and on this host: one
 // that the client reaches over a network could not see the test's loopback
 // addresses.
@@ -143,6 +150,15 @@ func inNetNS(name string, args ...string) (err error) {
 	defer func() { err = errors.Join(err, run("ip", "netns", "del", ns)) }()
 	return run("ip", append([]string{"netns", "exec", ns, name}, args...)...)
 }
+
+// probeTimeNS runs a command an hour ahead: the kernel refuses the offset where
+// it has no time namespaces.
+var probeTimeNS = sync.OnceValue(func() error {
+	if err := probeRoot(); err != nil {
+		return err
+	}
+	return run("unshare", "--time", "--boottime", "3600", "--fork", "--kill-child", "true")
+})
 
 var probeDocker = sync.OnceValue(func() error {
 	if host := os.Getenv("DOCKER_HOST"); host != "" && !strings.HasPrefix(host, "unix://") {

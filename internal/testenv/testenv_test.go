@@ -84,7 +84,8 @@ func TestCIOffersEverything(t *testing.T) {
 		name string
 		of   func(T)
 	}{
-		{"root", Root}, {"namespaces", NetNS}, {"iptables", Iptables}, {"docker", Docker},
+		{"root", Root}, {"namespaces", NetNS}, {"iptables", Iptables}, {"time namespaces", TimeNS},
+		{"docker", Docker},
 		{"etcdctl", func(t T) { Etcdctl(t) }},
 	} {
 		t.Run(need.name, func(t *testing.T) { need.of(t) })

@@ -181,6 +181,7 @@ func (c *Cluster) Close() {
 func (c *Cluster) wipe() {
 	for _, m := range c.members {
 		_ = m.Kill()
+		_ = os.RemoveAll(m.config.dataDir())
 		_ = os.RemoveAll(m.config.Dir)
 	}
 }

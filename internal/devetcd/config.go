@@ -20,7 +20,8 @@ import (
 // memberConfig is all that a member needs to run. It travels to member processes as JSON.
 type memberConfig struct {
 	Name            string
-	Dir             string // holds the data and the log file
+	Dir             string // holds the log file, and the data unless Disk does
+	Disk            string // directory of the data; empty means below Dir
 	ClientURL       string
 	PeerURL         string
 	InitialCluster  string
@@ -53,6 +54,10 @@ func newMemberConfigs(n int, dir string, opts Options, tls *TLSFiles) ([]memberC
 			return nil, err
 		}
 		name := "m" + strconv.Itoa(i)
+		disk := opts.disk(i)
+		if disk != "" {
+			disk = filepath.Join(disk, "etcd-"+name)
+		}
 		configs[i] = memberConfig{
 			Name:            name,
 			Dir:             filepath.Join(dir, name),
@@ -60,7 +65,8 @@ func newMemberConfigs(n int, dir string, opts Options, tls *TLSFiles) ([]memberC
 			PeerURL:         "http://" + peer,
 			Heartbeat:       cmp.Or(opts.Heartbeat, 100*time.Millisecond),
 			ElectionTimeout: cmp.Or(opts.ElectionTimeout, time.Second),
-			Fsync:           opts.Fsync,
+			Disk:            disk,
+			Fsync:           opts.Fsync || disk != "",
 			SnapshotCount:   opts.SnapshotCount,
 			LogLevel:        cmp.Or(opts.LogLevel, "warn"),
 			TLS:             tls,
@@ -87,7 +93,7 @@ func (c memberConfig) embedConfig() (*embed.Config, error) {
 	}
 	cfg := embed.NewConfig()
 	cfg.Name = c.Name
-	cfg.Dir = filepath.Join(c.Dir, "data")
+	cfg.Dir = c.dataDir()
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*clientURL}, []url.URL{*clientURL}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peerURL}, []url.URL{*peerURL}
 	cfg.InitialCluster = c.InitialCluster
@@ -112,6 +118,8 @@ func (c memberConfig) embedConfig() (*embed.Config, error) {
 	}
 	return cfg, nil
 }
+
+func (c memberConfig) dataDir() string { return cmp.Or(c.Disk, filepath.Join(c.Dir, "data")) }
 
 func (c memberConfig) logFile() string { return filepath.Join(c.Dir, "etcd.log") }
 

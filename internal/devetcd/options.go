@@ -25,6 +25,10 @@ type Options struct {
 	// ports 2379 and 2380, else free ones.
 	Host func(i int) string
 
+	// DiskDir gives the directory, on a file system of its own, below which member i keeps its data but not
+	// its log, so that the disk can be hurt; empty means no such. A member with one calls fsync.
+	DiskDir func(i int) string
+
 	// Wrap gives words to put before the command line of member process i, such as "ip", "netns",
 	// "exec", "red". The wrapper must exec the member and not fork it: signals go to its PID.
 	Wrap func(i int) []string
@@ -35,6 +39,13 @@ func (o Options) host(i int) string {
 		return "127.0.0.1"
 	}
 	return o.Host(i)
+}
+
+func (o Options) disk(i int) string {
+	if o.DiskDir == nil {
+		return ""
+	}
+	return o.DiskDir(i)
 }
 
 func (o Options) wrap(i int) []string {

@@ -18,15 +18,22 @@ const module = "github.com/elector-dev/elector"
 
 const (
 	product   = module + "/cmd/elector"
-	demo      = module + "/cmd/elector-demo"
 	election  = module + "/internal/election"
 	etcdstore = module + "/internal/etcdstore"
 	httpapi   = module + "/internal/httpapi"
 	metrics   = module + "/internal/metrics"
 )
 
-// forTests are the packages of this module that only tests and the demo may
-// import, with the reason; what lies below one is one too.
+// neverShipped are the commands that are not part of the product: they may
+// import what is for tests.
+var neverShipped = []string{
+	module + "/cmd/elector-demo",
+	module + "/cmd/elector-chaos",
+}
+
+// forTests are the packages of this module that only tests and commands that
+// are never shipped may import, with the reason; what lies below one is one
+// too.
 var forTests = map[string]string{
 	module + "/internal/devetcd":      "it embeds etcd's server",
 	module + "/internal/electiontest": "fakes have no place where real leases are held",
@@ -39,6 +46,7 @@ var forTests = map[string]string{
 // reason; what lies below one is one too.
 var tooHeavy = map[string]string{
 	"go.etcd.io/etcd/server/v3": "the elector is a client of etcd; the server is for tests and the demo",
+	"go.etcd.io/etcd/etcdutl":   "it rewrites the data of etcd's server, and brings that server",
 	"go.etcd.io/bbolt":          "it is etcd's database, and nothing here stores data in one",
 	"go.etcd.io/raft/v3":        "consensus is etcd's work",
 	"testing":                   "it would bring its flags into the program, and with them code that only tests should reach",
@@ -104,9 +112,9 @@ func TestOnlyTheStoreImportsEtcdInTheProduct(t *testing.T) {
 	}
 }
 
-func TestOnlyTestsAndTheDemoImportWhatIsForTests(t *testing.T) {
+func TestOnlyTestsAndUnshippedCommandsImportWhatIsForTests(t *testing.T) {
 	for path, p := range load(t, module+"/...") {
-		if !within(path, module) || path == demo || isForTests(path) {
+		if !within(path, module) || slices.Contains(neverShipped, path) || isForTests(path) {
 			continue
 		}
 		for _, imported := range p.Imports {

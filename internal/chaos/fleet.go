@@ -1,0 +1,202 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/elector-dev/elector/internal/chaos/history"
+	"github.com/elector-dev/elector/internal/devetcd/proc"
+)
+
+// lane is one place of the fleet: an elector that is started again after it has ended. Methods may be
+// called concurrently.
+type lane struct {
+	*asker
+	index      int
+	argv       []string
+	logs       string // path of the log without its number
+	releaseNow bool
+	recorder   *recorder
+	reports    sync.WaitGroup
+
+	mu    sync.Mutex // guards the fields below; held while a process is started
+	proc  *proc.Process
+	place int // of the process in the record
+	count int
+}
+
+// start starts the elector unless one runs.
+func (l *lane) start() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.proc != nil && !l.proc.Ended() {
+		return nil
+	}
+	l.count++
+	log, err := os.Create(fmt.Sprintf("%s-%d.log", l.logs, l.count))
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the child has its own
+	cmd := exec.Command(l.argv[0], l.argv[1:]...)
+	cmd.Env = plainEnviron(os.Environ())
+	cmd.Stdout, cmd.Stderr = log, log
+	started := now()
+	p, err := proc.Start(cmd)
+	if err != nil {
+		return fmt.Errorf("start elector %s: %w", l.elector, err)
+	}
+	place := l.recorder.started(history.Process{Elector: l.elector, PID: p.PID(), From: started, ReleaseNow: l.releaseNow})
+	l.proc, l.place = p, place
+	l.reports.Go(func() {
+		<-p.Done()
+		at := now()
+		l.recorder.processChanged(place, func(h *history.Process) { h.To, h.Exit = at, p.Exit() })
+	})
+	return nil
+}
+
+// plainEnviron leaves out what would change an elector's settings: all of them are to be alike.
+func plainEnviron(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		return strings.HasPrefix(v, "ELECTOR_") || strings.HasPrefix(v, "ETCDCTL_") || strings.HasPrefix(v, "POD_")
+	})
+}
+
+func (l *lane) process() *proc.Process {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.proc
+}
+
+// stop asks the elector to end and waits for it.
+func (l *lane) stop(ctx context.Context) error {
+	l.mu.Lock()
+	p, place := l.proc, l.place
+	l.mu.Unlock()
+	if p.Ended() {
+		return nil
+	}
+	asked := now()
+	l.recorder.processChanged(place, func(h *history.Process) { h.Asked = asked })
+	return p.Stop(ctx)
+}
+
+// fleet is all lanes.
+type fleet struct{ lanes []*lane }
+
+// newFleet plans the electors and starts none. Close it.
+func newFleet(o Options, g *ground, r *recorder) (*fleet, error) {
+	f := &fleet{}
+	for i := range g.plan.electors {
+		at, err := g.listenAddress(i)
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprintf("w%d", i+1)
+		args := []string{
+			"--election", electionName, "--id", name, "--ttl", g.plan.ttl.String(), "--http", at,
+			"--log-format", "json", "--etcd-endpoints", strings.Join(g.wires.endpoints(i, g.etcd), ","),
+		}
+		if o.Kind == Elector {
+			args = append(args, "--answer-max", g.plan.answerMax().String())
+			args = append(args, "--shutdown-release", release(g.plan.releaseNow))
+		}
+		if g.plan.auth {
+			args = append(args, "--etcd-user", "elector", "--etcd-password-file", g.passwordFile)
+		}
+		l := &lane{
+			asker: newAsker(name, at, r), index: i, recorder: r, logs: filepath.Join(o.Dir, name),
+			argv: append(append(g.exec(i), o.Program), args...), releaseNow: o.Kind == Elector && g.plan.releaseNow,
+		}
+		f.lanes = append(f.lanes, l)
+	}
+	return f, nil
+}
+
+func release(atOnce bool) string {
+	if atOnce {
+		return "now"
+	}
+	return "promised"
+}
+
+func (f *fleet) start() error {
+	for _, l := range f.lanes {
+		if err := l.start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop asks all electors to end at once and waits for them.
+func (f *fleet) stop(ctx context.Context) error {
+	errs := make([]error, len(f.lanes))
+	var all sync.WaitGroup
+	for i, l := range f.lanes {
+		all.Go(func() { errs[i] = l.stop(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// close kills what still runs and joins everything.
+func (f *fleet) close() {
+	for _, l := range f.lanes {
+		if p := l.process(); p != nil {
+			_ = p.Kill()
+		}
+		l.reports.Wait()
+		l.asker.close()
+	}
+}
+
+// leader returns who says yes now, by the newest answers; nil for nobody.
+func (f *fleet) leader() (*lane, int64) {
+	for _, l := range f.lanes {
+		if token, ok := l.leads(); ok {
+			return l, token
+		}
+	}
+	return nil, 0
+}
+
+// awaitLeader waits until one says yes whom the caller wants.
+func (f *fleet) awaitLeader(ctx context.Context, patience time.Duration, want func(l *lane, token int64) bool) (*lane, int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		if l, token := f.leader(); l != nil && (want == nil || want(l, token)) {
+			return l, token, nil
+		}
+		if !pause(ctx, 10*time.Millisecond) {
+			return nil, 0, fmt.Errorf("wait for a leader: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// awaitCandidates waits until every elector stands in the queue or leads.
+func (f *fleet) awaitCandidates(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, l := range f.lanes {
+		for {
+			if a := l.last.Load(); a != nil && (a.Registered || a.Yes || a.State == "follower") {
+				break
+			}
+			if !pause(ctx, 10*time.Millisecond) {
+				return fmt.Errorf("wait for %s to stand in the queue: %w", l.elector, context.Cause(ctx))
+			}
+		}
+	}
+	return nil
+}

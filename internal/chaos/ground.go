@@ -1,0 +1,166 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/elector-dev/elector/internal/chaos/havoc"
+	"github.com/elector-dev/elector/internal/chaos/history"
+	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/netlab"
+)
+
+// memberCount is how many members etcd has.
+const memberCount = 3
+
+// startPatience bounds the start of a cluster and of a fleet, on a machine that may be busy.
+const startPatience = time.Minute
+
+// ground is what the electors stand on: etcd, the network, and the operator's hands. It is made and closed
+// by one goroutine.
+type ground struct {
+	plan         plan
+	lab          *netlab.Lab // nil: everything is on loopback
+	etcd         *devetcd.Cluster
+	wires        *wires
+	operator     *clientv3.Client // through all members
+	passwordFile string
+	disk         *disk // of one member; nil if none has one
+}
+
+// newGround starts etcd and makes the network. Close it, also after an error.
+func newGround(ctx context.Context, o Options, p plan) (*ground, error) {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	g := &ground{plan: p}
+	opts := devetcd.Options{Dir: o.Dir}
+	if o.Links == Namespaces {
+		var err error
+		if g.lab, err = newLab(memberCount + p.electors); err != nil {
+			return g, err
+		}
+		opts.Host, opts.Wrap = g.lab.Addr, g.lab.Exec
+	}
+	if p.auth {
+		opts.Auth, opts.AuthTokenTTL = &devetcd.Auth{}, 5*time.Second
+		g.passwordFile = filepath.Join(o.Dir, "password")
+		if err := os.WriteFile(g.passwordFile, []byte("secret\n"), 0o600); err != nil {
+			return g, err
+		}
+	}
+	if p.disk {
+		d, err := havoc.NewDisk(o.Dir, diskSize)
+		if err != nil {
+			o.say("left out: %s: %v", history.SlowDisk, err)
+		} else {
+			g.disk = &disk{d}
+			opts.DiskDir = func(i int) string {
+				if i == diskMember {
+					return d.Dir()
+				}
+				return ""
+			}
+		}
+	}
+	var err error
+	if g.etcd, err = devetcd.StartProcesses(ctx, memberCount, opts); err != nil {
+		return g, err
+	}
+	if g.wires, err = newWires(g.lab, g.etcd, p.byLink); err != nil {
+		return g, err
+	}
+	g.operator, err = g.etcd.NewClient(ctx)
+	return g, err
+}
+
+// newLab makes a lab. Its network is drawn from the process id: another lab of this host may have it, so
+// one that is not alone is given back.
+func newLab(hosts int) (*netlab.Lab, error) {
+	for range 5 {
+		lab, err := netlab.New(hosts)
+		if err != nil {
+			return lab, err
+		}
+		n, err := holders(lab.Addr(-1))
+		if err != nil || n == 1 {
+			return lab, err
+		}
+		if err := lab.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("make a network: every address is in use by another one")
+}
+
+// holders counts the interfaces of this host with an address.
+func holders(ip string) (n int, err error) {
+	addrs, err := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if in, ok := a.(*net.IPNet); ok && in.IP.String() == ip {
+			n++
+		}
+	}
+	return n, err
+}
+
+// close takes everything down, and leaves the members' logs in dir.
+func (g *ground) close(dir string) error {
+	var errs []error
+	if g.operator != nil {
+		errs = append(errs, g.operator.Close())
+	}
+	if g.wires != nil {
+		errs = append(errs, g.wires.close())
+	}
+	if g.etcd != nil {
+		for i := range g.etcd.Size() {
+			log, err := os.ReadFile(g.etcd.Member(i).LogFile())
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, memberName(i)+".log"), log, 0o600)
+			}
+			errs = append(errs, err)
+		}
+		g.etcd.Close()
+	}
+	if g.disk != nil {
+		errs = append(errs, g.disk.Close())
+	}
+	if g.lab != nil {
+		errs = append(errs, g.lab.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// exec is what to put before the command line of an elector.
+func (g *ground) exec(elector int) []string {
+	if g.lab == nil {
+		return nil
+	}
+	return g.lab.Exec(memberCount + elector)
+}
+
+// listenAddress is where an elector answers. It is the same for all processes of its lane.
+func (g *ground) listenAddress(elector int) (string, error) {
+	if g.lab == nil {
+		return devetcd.FreeAddress("127.0.0.1")
+	}
+	return net.JoinHostPort(g.lab.Addr(memberCount+elector), "4040"), nil
+}
+
+// memberNames are the lanes of etcd.
+func memberNames() []string {
+	var names []string
+	for i := range memberCount {
+		names = append(names, memberName(i))
+	}
+	return names
+}
+
+func memberName(i int) string { return fmt.Sprintf("m%d", i) }

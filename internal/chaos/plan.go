@@ -1,0 +1,141 @@
+package chaos
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/elector-dev/elector/internal/chaos/history"
+)
+
+// plan is what the seed decides before anything runs.
+type plan struct {
+	ttl        time.Duration
+	electors   int
+	releaseNow bool
+	auth       bool   // etcd asks for a password, and its tokens last five seconds
+	byLink     []bool // by elector: reaches etcd through user-space links
+	disk       bool   // one member has a file system of its own, which can be stopped
+}
+
+// The streams of random numbers of one seed: drawing more from one does not change another.
+const (
+	planStream = iota + 1
+	stormStream
+	workStream // and one more for each elector
+)
+
+func random(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
+
+// newPlan draws a plan. Options that were given and what the script demands come before the seed.
+func newPlan(o Options) plan {
+	r := random(o.Seed, planStream)
+	s := scripts()[o.Scenario]
+	p := plan{ttl: o.TTL, electors: 3 + r.IntN(3), releaseNow: r.IntN(2) == 0, auth: r.IntN(3) == 0, disk: r.IntN(2) == 0}
+	if o.Electors > 0 {
+		p.electors = o.Electors
+	}
+	if p.ttl == 0 {
+		p.ttl = s.ttl
+	}
+	if o.Scenario != StormScenario {
+		p.auth, p.disk = false, false
+		p.releaseNow = p.releaseNow || s.releaseNow
+		if o.Electors == 0 {
+			p.electors = 3
+		}
+	}
+	if o.Kind == Plain {
+		p.auth = false
+	}
+	p.byLink = make([]bool, p.electors)
+	first := r.IntN(p.electors)
+	for i := range p.byLink {
+		p.byLink[i] = o.Links == Proxies || s.links || i == first || i != (first+1)%p.electors && r.IntN(2) == 0
+	}
+	return p
+}
+
+// answerMax is the longest promise that fits well into a short lease; 2s is the elector's default.
+func (p plan) answerMax() time.Duration { return min(2*time.Second, p.ttl/2) }
+
+// step is one fault to come. Whom it hits is resolved when it comes, from pick, since leaders move.
+type step struct {
+	kind     string
+	after    time.Duration // since the burst began
+	lasts    time.Duration
+	pick     uint64
+	atLeader bool // aim at the leading elector, where the kind has a choice
+}
+
+// burst is some faults that overlap, and the rest that follows once all of them have been undone.
+type burst struct {
+	steps []step
+	rest  time.Duration
+}
+
+// storm draws bursts for ever. All kinds come once before any comes again.
+type storm struct {
+	rand  *rand.Rand
+	ttl   time.Duration
+	kinds []string
+	deck  []string
+}
+
+func newStorm(seed uint64, ttl time.Duration, kinds []string) *storm {
+	return &storm{rand: random(seed, stormStream), ttl: ttl, kinds: kinds}
+}
+
+// next draws a burst. After most of them the fleet gets the time that it may take to recover, and as long
+// again to be seen in peace; some follow closely, since recovering is when things go wrong.
+func (s *storm) next() burst {
+	var b burst
+	for range 3 + s.rand.IntN(3) {
+		st := s.draw()
+		st.after = s.fraction(0, 1.5)
+		b.steps = append(b.steps, st)
+	}
+	slices.SortStableFunc(b.steps, func(a, c step) int { return int(a.after - c.after) })
+	b.rest = s.fraction(4.5, 7)
+	if s.rand.IntN(4) == 0 {
+		b.rest = s.fraction(0.1, 1)
+	}
+	return b
+}
+
+func (s *storm) draw() step {
+	if len(s.deck) == 0 {
+		s.deck = slices.Clone(s.kinds)
+		s.rand.Shuffle(len(s.deck), func(i, j int) { s.deck[i], s.deck[j] = s.deck[j], s.deck[i] })
+	}
+	st := step{kind: s.deck[0], pick: s.rand.Uint64(), atLeader: s.rand.IntN(3) > 0}
+	s.deck = s.deck[1:]
+	from, to := lengths(st.kind)
+	st.lasts = s.fraction(from, to)
+	return st
+}
+
+// fraction draws a time between two multiples of the TTL.
+func (s *storm) fraction(from, to float64) time.Duration {
+	return time.Duration((from + s.rand.Float64()*(to-from)) * float64(s.ttl))
+}
+
+// lengths is how long faults of a kind last, in TTLs.
+func lengths(kind string) (from, to float64) {
+	switch kind {
+	case history.ElectorPause:
+		return 0.1, 3
+	case history.LeaderPause:
+		return 1, 2
+	case history.LeaderDepose:
+		return 0.5, 1.5
+	case history.ElectorKill, history.ElectorStop, history.MemberKill:
+		return 0.1, 1
+	case history.AllRestart:
+		return 0.05, 0.5
+	case history.PartitionTotal, history.PartitionOne, history.PartitionOneWay, history.PartitionHeld, history.PartitionHalf:
+		return 0.3, 3
+	default:
+		return 0.5, 2
+	}
+}

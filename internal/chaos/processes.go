@@ -1,0 +1,87 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/elector-dev/elector/internal/chaos/havoc"
+	"github.com/elector-dev/elector/internal/chaos/history"
+)
+
+// queuedPolls is how many requests wait in the socket of a frozen elector for the instant of its thaw.
+const queuedPolls = 4
+
+// The faults of electors as processes.
+
+func (n *nemesis) electorPause(ctx context.Context, s step) error {
+	return n.hurt(ctx, s, n.aim(s, nil), history.ElectorPause, func(l *lane) (func() error, error) {
+		p := l.process()
+		if err := p.Pause(); err != nil {
+			return nil, err
+		}
+		l.queue(queuedPolls)
+		return p.Resume, nil
+	})
+}
+
+func (n *nemesis) electorStarve(ctx context.Context, s step) error {
+	return n.hurt(ctx, s, n.aim(s, nil), history.ElectorStarve, func(l *lane) (func() error, error) {
+		return havoc.Starve(ctx, l.process().PID(), 0.1)
+	})
+}
+
+func (n *nemesis) electorFiles(ctx context.Context, s step) error {
+	return n.hurt(ctx, s, n.aim(s, nil), history.ElectorFiles, func(l *lane) (func() error, error) {
+		return havoc.LimitFiles(ctx, l.process().PID())
+	})
+}
+
+// hurt breaks a living process for the time of a step and mends it. It is effective if the process lived
+// through it.
+func (n *nemesis) hurt(ctx context.Context, s step, l *lane, kind string, harm func(*lane) (mend func() error, err error)) error {
+	free, err := n.claims.claim(ctx, processOf(l.elector))
+	if err != nil {
+		return err
+	}
+	defer free()
+	f := n.recorder.begin(kind, s.lasts.Round(time.Millisecond).String(), l.elector)
+	mend, err := harm(l)
+	if err != nil {
+		f.end(false)
+		return err
+	}
+	pause(ctx, s.lasts)
+	err = mend()
+	f.end(err == nil && !l.process().Ended())
+	return err
+}
+
+func (n *nemesis) electorKill(ctx context.Context, s step) error {
+	return n.replace(ctx, s, n.aim(s, nil), history.ElectorKill, func(l *lane) error { return l.process().Kill() })
+}
+
+func (n *nemesis) electorStop(ctx context.Context, s step) error {
+	return n.replace(ctx, s, n.aim(s, nil), history.ElectorStop, func(l *lane) error {
+		// It waits for promises, for two requests to etcd and for streams; more is not graceful.
+		ctx, cancel := mending(ctx)
+		defer cancel()
+		return l.stop(ctx)
+	})
+}
+
+// replace ends a process and starts another after the time of the step.
+func (n *nemesis) replace(ctx context.Context, s step, l *lane, kind string, end func(*lane) error) error {
+	free, err := n.claims.claim(ctx, processOf(l.elector))
+	if err != nil {
+		return err
+	}
+	defer free()
+	f := n.recorder.begin(kind, "gone for "+s.lasts.Round(time.Millisecond).String(), l.elector)
+	lived := !l.process().Ended()
+	err = end(l)
+	pause(ctx, s.lasts)
+	err = errors.Join(err, l.start())
+	f.end(err == nil && lived)
+	return err
+}

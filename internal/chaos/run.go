@@ -1,0 +1,243 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/elector-dev/elector/internal/chaos/check"
+	"github.com/elector-dev/elector/internal/chaos/history"
+)
+
+// Outcome is what came of a run.
+type Outcome struct {
+	History     *history.History
+	Report      check.Report
+	Interrupted bool // the context ended before the run did
+}
+
+// The ends of a run before its time.
+var (
+	errViolation = errors.New("a rule was broken")
+	errOver      = errors.New("the time of the storm is over")
+)
+
+// run is a run in progress.
+type run struct {
+	opts     Options
+	plan     plan
+	recorder *recorder
+	ground   *ground
+	fleet    *fleet
+	director *director
+	canaries *canaries
+	keys     *keyLog
+}
+
+// Run makes a cluster and a fleet, breaks them and judges what was seen. It blocks until everything has
+// been taken down, at latest about two minutes after the context's end. The error is the harness's own, or
+// that a script came to no end because no leader was found; the outcome holds what was recorded until then.
+func Run(ctx context.Context, o Options) (Outcome, error) {
+	p := newPlan(o)
+	r := &run{opts: o, plan: p, recorder: newRecorder(history.Run{
+		Seed: o.Seed, Scenario: o.Scenario, Program: o.Kind, Began: now(), TTL: p.ttl, AnswerMax: p.answerMax(), Members: memberNames(),
+	})}
+	r.keys = newKeyLog(r.recorder)
+	err := r.stage(ctx)
+	r.recorder.do(func(h *history.History) { h.Run.Ended = now() })
+	h := r.recorder.snapshot()
+	return Outcome{History: h, Report: r.judge(h), Interrupted: ctx.Err() != nil}, err
+}
+
+// judge is the checker's report with what the script found.
+func (r *run) judge(h *history.History) check.Report {
+	report := check.Check(h)
+	if r.director == nil {
+		return report
+	}
+	for _, b := range r.director.breaches {
+		report.Violations = append(report.Violations, check.Violation{
+			Rule: "scenario", At: b.from, Until: b.to, Electors: []string{b.lane}, Tokens: b.tokens, Text: b.text,
+		})
+	}
+	return report
+}
+
+// stage builds everything, plays, and takes everything down.
+func (r *run) stage(ctx context.Context) (err error) {
+	r.ground, err = newGround(ctx, r.opts, r.plan)
+	defer func() { err = errors.Join(err, r.ground.close(r.opts.Dir)) }()
+	if err != nil {
+		return err
+	}
+	if r.fleet, err = newFleet(r.opts, r.ground, r.recorder); err != nil {
+		return err
+	}
+	defer r.fleet.close()
+	r.recorder.do(func(h *history.History) {
+		for _, l := range r.fleet.lanes {
+			h.Run.Electors = append(h.Run.Electors, l.elector)
+		}
+	})
+	r.canaries = &canaries{recorder: r.recorder, ttl: r.plan.ttl}
+	n := &nemesis{
+		ground: r.ground, fleet: r.fleet, recorder: r.recorder, keys: r.keys, ttl: r.plan.ttl, dir: r.opts.Dir, say: r.opts.say,
+	}
+	// A new leader may have to wait for the old one's promise, lease and promotion, then for a back-off.
+	r.director = &director{nemesis: n, leads: 4*r.plan.ttl + 15*time.Second}
+	r.announce()
+
+	observing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	observers, observing := errgroup.WithContext(observing)
+	defer func() {
+		stop()
+		if failed := observers.Wait(); !errors.Is(failed, context.Canceled) {
+			err = errors.Join(err, failed)
+		}
+	}()
+	if err := r.observe(observing, observers); err != nil {
+		return err
+	}
+	return r.perform(ctx)
+}
+
+// announce says what the seed has decided and what this machine leaves out.
+func (r *run) announce() {
+	links := ""
+	for i, by := range r.plan.byLink {
+		if by {
+			links += " " + r.fleet.lanes[i].elector
+		}
+	}
+	auth := "no password"
+	if r.plan.auth {
+		auth = "passwords with tokens of 5 s"
+	}
+	r.opts.say("seed %d: %d electors, TTL %v, --shutdown-release=%s, etcd with %s, through links:%s",
+		r.opts.Seed, r.plan.electors, r.plan.ttl, release(r.plan.releaseNow), auth, links)
+	if r.opts.Links == Proxies {
+		r.opts.say("left out: %s and %s, which need network namespaces", history.LeaderDepose, history.MemberIsolate)
+	}
+}
+
+// observe starts the fleet and all that watches it.
+func (r *run) observe(ctx context.Context, g *errgroup.Group) error {
+	g.Go(func() error { watchStalls(ctx, r.recorder); return nil })
+	for i := range memberCount {
+		endpoint := r.ground.etcd.Member(i).Endpoint()
+		w := &watcher{log: r.keys, open: r.opener(endpoint)}
+		g.Go(func() error { w.run(ctx); return nil })
+		cfg, err := r.ground.etcd.ClientConfig(endpoint)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return r.canaries.run(ctx, cfg, canaryCount/memberCount) })
+	}
+	if err := r.fleet.start(); err != nil {
+		return err
+	}
+	values := &register{recorder: r.recorder}
+	for i, l := range r.fleet.lanes {
+		g.Go(func() error { l.poll(ctx, r.opts.Poll); return nil })
+		g.Go(func() error { l.watchGauges(ctx); return nil })
+		w := &worker{asker: l.asker, register: values, rand: random(r.opts.Seed, uint64(workStream+i)), ttl: r.plan.ttl}
+		g.Go(func() error { w.run(ctx); return nil })
+	}
+	return nil
+}
+
+// perform plays the scenario to its end, and the calm that follows.
+func (r *run) perform(ctx context.Context) error {
+	if err := r.fleet.awaitCandidates(ctx, startPatience); err != nil {
+		return err
+	}
+	if _, _, err := r.fleet.awaitLeader(ctx, startPatience, nil); err != nil {
+		return err
+	}
+	pause(ctx, r.plan.ttl/2)
+	playing, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog, stop := context.WithCancel(playing)
+	var supervisors errgroup.Group
+	supervisors.Go(func() error { r.supervise(watchdog, cancel); return nil })
+	err := r.play(playing)
+	if err == nil && playing.Err() == nil {
+		err = r.calm(playing)
+	}
+	stop()
+	_ = supervisors.Wait()
+	if cause := context.Cause(playing); cause != nil {
+		return nil // interrupted, or a violation was found, which the report says better
+	}
+	return err
+}
+
+// play is the scenario itself.
+func (r *run) play(ctx context.Context) error {
+	if r.opts.Scenario != StormScenario {
+		return scripts()[r.opts.Scenario].play(r.director, ctx)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.opts.For, errOver)
+	defer cancel()
+	return r.director.storm(ctx, r.opts.Seed)
+}
+
+// supervise tells of progress and judges the history as it grows. It ends the run when a rule is broken.
+func (r *run) supervise(ctx context.Context, end context.CancelCauseFunc) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	until := time.Now().Add(r.opts.For)
+	for turn := 1; ; turn++ {
+		rest(ctx, tick)
+		if ctx.Err() != nil {
+			return
+		}
+		p := Progress{}
+		p.Answers, p.Faults = r.recorder.counts()
+		if r.opts.Scenario == StormScenario {
+			p.Left = max(0, time.Until(until))
+		}
+		if turn%10 == 0 {
+			if p.Violations = len(check.Check(r.recorder.snapshot()).Violations); p.Violations > 0 {
+				end(errViolation)
+			}
+		}
+		if r.opts.Progress != nil {
+			r.opts.Progress(p)
+		}
+	}
+}
+
+// recovery is how long it may take after the last fault until somebody leads: docs/safety.md section 11.
+// The oldest key's lease lasts a TTL, and another one with an election timeout if etcd's leader changes;
+// the next leader may rest for five seconds before it tries again; the rest is for a busy machine.
+func recovery(ttl time.Duration) time.Duration { return 2*ttl + 8*time.Second }
+
+// calm follows the last fault: one leader is to be found and to stay. Then everybody leaves, and what is
+// left is counted.
+func (r *run) calm(ctx context.Context) error {
+	r.recorder.do(func(h *history.History) { h.Run.Calm = now() })
+	// First what the fleet may take to recover, then what a term must last to be seen to stay. That nobody
+	// leads is for the checker to say.
+	if !pause(ctx, recovery(r.plan.ttl)+2*r.plan.ttl) {
+		return context.Cause(ctx)
+	}
+	final := now()
+	within, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := r.fleet.stop(within); err != nil {
+		return err
+	}
+	if !pause(ctx, r.plan.ttl+2*time.Second) {
+		return context.Cause(ctx)
+	}
+	left, err := r.leftover(ctx, final)
+	if err != nil {
+		return fmt.Errorf("count what is left: %w", err)
+	}
+	r.recorder.do(func(h *history.History) { h.Leftover = left })
+	return nil
+}

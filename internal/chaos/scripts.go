@@ -1,0 +1,255 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/elector-dev/elector/internal/chaos/history"
+)
+
+// The scripts that need more than one fault for each round.
+
+// depose leaves the leading elector with nobody but etcd's leader, and deposes that. When it wakes it
+// acknowledges what waited in its socket, though the leases are another's by now: who believes it says yes
+// beside the next leader. Whether it does so before it learns better is a race within it, hence the rounds.
+func (d *director) depose(ctx context.Context) error {
+	for range 4 {
+		l, token, err := d.leader(ctx)
+		if err != nil {
+			return err
+		}
+		free, err := d.claims.claim(ctx, quorum, networkOf(l.elector))
+		if err != nil {
+			return err
+		}
+		err = d.deposeRound(ctx, l, token)
+		free()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *director) deposeRound(ctx context.Context, l *lane, token int64) error {
+	old, err := d.etcdLeader(ctx)
+	if err != nil {
+		return err
+	}
+	cut := d.recorder.begin(history.PartitionOne, "from all but etcd's leader", append([]string{l.elector}, othersThan(old)...)...)
+	rejoin, err := d.ground.wires.part(l.index, indexesWithout(old), true, true)
+	if err != nil {
+		return err
+	}
+	// It may take it a silent connection to find the member that is left. Should it have lost its term over
+	// that, then whoever leads now is not the one that is cut off, and the round shows nothing.
+	pause(ctx, d.ttl/2)
+	_, still := l.leads()
+	f := d.recorder.begin(history.LeaderDepose, "the leading elector reaches only this member", memberName(old))
+	stale := d.recorder.staleAcks()
+	begun := now()
+	deposed, err := d.nemesis.depose(ctx, old, 0, func() error {
+		pause(ctx, d.ttl*55/100-now().Sub(begun))
+		return nil
+	})
+	f.end(err == nil && deposed)
+	if err != nil {
+		_, undo := rejoin()
+		cut.end(false)
+		return errors.Join(err, undo)
+	}
+	next, t, err := d.successor(ctx, token)
+	pause(ctx, d.ttl/2) // the fooled one, if there is one, goes on saying yes
+	_, undo := rejoin()
+	cut.end(err == nil && undo == nil)
+	if err = errors.Join(err, undo, d.whole(ctx)); err != nil {
+		return err
+	}
+	d.say("%s deposed and woken: %s led with %d (until the end: %v), then %s with %d; %d stale acknowledgements",
+		memberName(old), l.elector, token, still, next.elector, t, d.recorder.staleAcks()-stale)
+	return nil
+}
+
+// othersThan names the members but one.
+func othersThan(member int) []string {
+	var names []string
+	for _, i := range indexesWithout(member) {
+		names = append(names, memberName(i))
+	}
+	return names
+}
+
+func indexesWithout(member int) []int {
+	var others []int
+	for i := range memberCount {
+		if i != member {
+			others = append(others, i)
+		}
+	}
+	return others
+}
+
+// revoke freezes etcd's leader among many leases until it must think that they have run out. When it wakes
+// it has them revoked through its successor. The leading elector is cut off by then, so that it cannot be
+// told: if its key goes before the time that it counts on, it says yes beside the next leader.
+func (d *director) revoke(ctx context.Context) error {
+	for range 7 {
+		l, token, err := d.leader(ctx)
+		if err != nil {
+			return err
+		}
+		free, err := d.claims.claim(ctx, quorum, networkOf(l.elector))
+		if err != nil {
+			return err
+		}
+		err = d.revokeRound(ctx, l, token)
+		free()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *director) revokeRound(ctx context.Context, l *lane, token int64) error {
+	old, err := d.etcdLeader(ctx)
+	if err != nil {
+		return err
+	}
+	f := d.recorder.begin(history.LeaderPause, "among many leases, for longer than they last", memberName(old))
+	m := d.ground.etcd.Member(old)
+	if err := m.Pause(); err != nil {
+		f.end(false)
+		return err
+	}
+	pause(ctx, d.ttl+2*time.Second)
+	cut := d.recorder.begin(history.PartitionTotal, "before etcd's old leader wakes", l.elector)
+	rejoin, err := d.ground.wires.part(l.index, everyMember[:], true, true)
+	err = errors.Join(err, m.Resume())
+	f.end(err == nil)
+	next, t, lost := d.successor(ctx, token)
+	_, undo := rejoin()
+	cut.end(undo == nil)
+	if err = errors.Join(err, lost, undo, d.whole(ctx)); err != nil {
+		return err
+	}
+	d.say("%s frozen among %d leases and woken: %s led with %d, then %s with %d", memberName(old), canaryCount, l.elector, token, next.elector, t)
+	return nil
+}
+
+// slow delays what the leading elector is told, and then cuts it off. Who counts a lease from when the
+// reply came counts on more than there is. The delay is less than an elector gives a request (a tenth of
+// the TTL), so that renewals go on, and more than a margin and etcd's half second between two looks for
+// expired leases. In every third round replies are so late that nothing may count.
+func (d *director) slow(ctx context.Context) error {
+	for i := range 3 {
+		late := d.ttl * 9 / 100
+		if i == 2 {
+			late = d.ttl * 3 / 4
+		}
+		err := d.round(ctx, fmt.Sprintf("replies %v late, then none", late), func(l *lane, _ int64) error {
+			free, err := d.claims.claim(ctx, networkOf(l.elector))
+			if err != nil {
+				return err
+			}
+			defer free()
+			f := d.recorder.begin(history.Delay, fmt.Sprintf("replies %v late", late), l.elector)
+			restore := d.ground.wires.delay(l.index, 0, late)
+			pause(ctx, d.ttl)
+			cut := d.recorder.begin(history.PartitionTotal, "while replies are late", l.elector)
+			heal, err := d.ground.wires.part(l.index, everyMember[:], true, true)
+			pause(ctx, d.ttl+3*time.Second)
+			lost, undo := heal()
+			cut.end(lost && undo == nil)
+			delayed, slow := restore()
+			f.end(delayed && slow == nil)
+			return errors.Join(err, undo, slow)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restore takes etcd back to a snapshot. Some terms pass in between, so that their tokens are in the future
+// of the restored etcd.
+func (d *director) restore(ctx context.Context, bump uint64) error {
+	path := filepath.Join(d.dir, "snapshot")
+	if _, _, err := d.leader(ctx); err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, 20*time.Second)
+	err := d.ground.etcd.Snapshot(within, path)
+	cancel()
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		err := d.round(ctx, "asked to stop", func(l *lane, _ int64) error {
+			return d.do(ctx, step{kind: history.ElectorStop, lasts: d.ttl / 4, atLeader: true})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	l, token, err := d.leader(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.goBack(ctx, path, bump); err != nil {
+		return err
+	}
+	d.say("etcd restored: %s led with %d before", l.elector, token)
+	if bump > 0 {
+		next, t, err := d.fleet.awaitLeader(ctx, 2*d.leads, nil)
+		if err == nil {
+			d.say("%s leads with %d", next.elector, t)
+		}
+		return err
+	}
+	pause(ctx, 3*d.ttl+5*time.Second) // in which nobody may begin a term
+	return d.restartAll(ctx)
+}
+
+// goBack is the restore itself.
+func (d *director) goBack(ctx context.Context, path string, bump uint64) error {
+	r, err := d.standing(ctx)
+	if err != nil {
+		return err
+	}
+	kind := history.Restore
+	if bump > 0 {
+		kind = history.RestoreBumped
+	}
+	f := d.recorder.begin(kind, fmt.Sprintf("bumped by %d", bump), memberNames()...)
+	f.took(tokensOf(r))
+	within, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	err = d.ground.etcd.Restore(within, path, bump)
+	d.keys.rewind()
+	f.end(err == nil)
+	return err
+}
+
+// restartAll is what a person does about fenced electors.
+func (d *director) restartAll(ctx context.Context) error {
+	for _, l := range d.fleet.lanes {
+		err := d.replace(ctx, step{}, l, history.ElectorStop, func(l *lane) error {
+			ctx, cancel := mending(ctx)
+			defer cancel()
+			return l.stop(ctx)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	l, token, err := d.leader(ctx)
+	if err == nil {
+		d.say("all electors started again: %s leads with %d", l.elector, token)
+	}
+	return err
+}

@@ -41,7 +41,8 @@ type bed struct {
 	client   *clientv3.Client
 	election string
 	config   func(*etcdstore.Config)
-	change   func(*etcdstore.Config) // of the electors that join
+	change   func(*etcdstore.Config)             // of the electors that join
+	wrap     func(election.Store) election.Store // around their stores
 }
 
 func newBed(t *testing.T, endpoints []string) *bed {

@@ -36,10 +36,14 @@ func (b *bed) join(identity string, ttl time.Duration, endpoints []string) *cand
 			b.change(c)
 		}
 	}
+	store := b.Store(identity, identity+"-1")
+	if b.wrap != nil {
+		store = b.wrap(store)
+	}
 	e, err := election.New(election.Config{
 		Identity: identity, Incarnation: identity + "-1", Election: "default/" + b.election,
 		TTL: ttl, AnswerMax: time.Second, ReleaseNow: true,
-		Clock: bootClock{}, Store: b.Store(identity, identity+"-1"), Logger: slog.New(slog.DiscardHandler),
+		Clock: bootClock{}, Store: store, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -1,0 +1,131 @@
+package etcdstore_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/etcdstore"
+)
+
+// The library's Observe goes on showing the last leader when there is none.
+func TestObserveNeverSaysNobodyAndTheStoreDoes(t *testing.T) {
+	b := trapEtcd(t)
+	seat := b.seat(nil, time.Minute)
+	first := b.naive(nil, time.Minute).win()
+	observer := b.naive(nil, time.Minute)
+	seen := observer.Observe(t.Context())
+	if r := await(t, "the observed leader", seen); string(r.Kvs[0].Key) != first.key(b) {
+		t.Errorf("observed %v", r.Kvs)
+	}
+	event(seat, func(e election.Observed) bool { return e.Leader.Identity == "naive" })
+	must(t, first.Resign(t.Context()))
+	event(seat, func(e election.Observed) bool { return e.Leader == (election.Candidate{}) })
+	second := b.naive(nil, time.Minute).win()
+	if r := await(t, "the next leader", seen); string(r.Kvs[0].Key) != second.key(b) {
+		t.Errorf("between two leaders Observe shows %v", r.Kvs)
+	}
+}
+
+// Observe ends without a reason when what it watches was compacted away; the store reads anew.
+func TestObserveEndsSilentlyOnCompactionAndTheStoreGoesOn(t *testing.T) {
+	b := trapEtcd(t)
+	first := b.naive(nil, time.Minute).win()
+	l, through := linked(t, b.client.Endpoints()[0])
+	observer := b.naive(through, time.Minute)
+	seen := observer.Observe(t.Context())
+	await(t, "the observed leader", seen)
+	seat := b.seat(through, time.Minute)
+	event(seat, func(e election.Observed) bool { return e.Leader.Identity == "naive" })
+	b.compactBehind(l)
+	select {
+	case r, open := <-seen:
+		if open {
+			t.Errorf("observed %v", r.Kvs)
+		}
+	case <-time.After(patience):
+		t.Error("Observe goes on")
+	}
+	event(seat, func(e election.Observed) bool { return e.Leader.Token == first.Rev() }) // read once more
+	must(t, first.Resign(t.Context()))
+	event(seat, func(e election.Observed) bool { return e.Leader == (election.Candidate{}) })
+}
+
+// A member that has lost the quorum keeps a watch open and silent, unless the watch says that it requires
+// a leader. The store's watches do, end, and are taken up when there is a leader again.
+func TestWatchOnAMemberWithoutLeaderIsSilentAndTheStoresEnds(t *testing.T) {
+	t.Parallel()
+	const ttl = 30 * time.Second // so long that nothing but the member ends a watch meanwhile
+	etcd := startCluster(t, 3, devetcd.Options{})
+	only := []string{etcd.Member(0).Endpoint()}
+	b := newBed(t, etcd.Endpoints())
+	plain := dial(t, only)
+	open := plain.Watch(t.Context(), "/elsewhere", clientv3.WithCreatedNotify())
+	await(t, "the plain watch", open)
+
+	var told requests
+	b.change = func(c *etcdstore.Config) { c.Requests = told.tell }
+	elector := b.join("a", ttl, only)
+	elector.awaitPhase(election.Leader)
+	for i := 1; i < 3; i++ {
+		must(t, etcd.Member(i).Pause())
+	}
+	read := func() (n int) {
+		for _, code := range []string{"DeadlineExceeded", "Unavailable", "Unknown"} {
+			n += told.count("range " + code)
+		}
+		return n
+	}
+	for limit := now().Add(patience); told.count("watch Unavailable") == 0 || read() == 0; {
+		if now() > limit {
+			t.Fatalf("the store's watches do not end: %v", told.n)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-t.Context().Done():
+		}
+	}
+	still(t, "the plain watch spoke", open)
+	for i := 1; i < 3; i++ {
+		must(t, etcd.Member(i).Resume())
+	}
+	within(t, func(ctx context.Context) (any, error) { return nil, etcd.WaitHealthy(ctx) })
+	first, _ := elector.Watch()
+	within(t, func(ctx context.Context) (any, error) {
+		return b.client.Delete(ctx, b.prefix()+"/", clientv3.WithPrefix())
+	})
+	elector.await("noticing", func(s election.State) bool { return s.Token != first.Token })
+}
+
+// A new etcd leader gives every lease its whole TTL again, so whoever counts on a dead leader's lease to
+// end by its old time is disappointed (etcd-io/etcd#9888).
+func TestANewEtcdLeaderExtendsEveryLease(t *testing.T) {
+	t.Parallel()
+	etcd := startCluster(t, 3, devetcd.Options{})
+	b := newBed(t, etcd.Endpoints())
+	const ttl = 8
+	g := within(t, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) { return b.client.Grant(ctx, ttl) })
+	left := func() int64 {
+		return within(t, func(ctx context.Context) (*clientv3.LeaseTimeToLiveResponse, error) {
+			return b.client.TimeToLive(ctx, g.ID)
+		}).TTL
+	}
+	for limit := now().Add(patience); left() > ttl/2; {
+		if now() > limit {
+			t.Fatal("the lease does not age")
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-t.Context().Done():
+		}
+	}
+	next := (within(t, etcd.Leader) + 1) % 3
+	within(t, func(ctx context.Context) (any, error) { return nil, etcd.MoveLeader(ctx, next) })
+	if after := left(); after < ttl-1 {
+		t.Errorf("%d s left after the change, of %d", after, ttl)
+	}
+}

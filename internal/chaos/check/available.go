@@ -1,0 +1,86 @@
+package check
+
+import (
+	"time"
+
+	"github.com/elector-dev/elector/internal/chaos/history"
+)
+
+const (
+	clearFloor  = 0.99 // of the time without faults, somebody leads
+	faultyFloor = 0.60 // and of the rest
+	unknownMost = 0.20 // of a run, or it says nothing
+	// shortest is the least time of which a share is judged: one handover is much of less.
+	shortest = 5 * time.Second
+)
+
+// available is the floor under how much of the time somebody leads, and the ceiling over how much of it
+// the harness may have slept. Both are judged when the run has ended: shares of a short time say little.
+func (j *judge) available() {
+	f := &j.report.Figures
+	whole := span{j.Run.Began, j.undisturbedSince()}
+	f.Span = whole.long()
+	f.Unknown = j.stalls.cut(whole).total()
+
+	led := j.led()
+	// Until the first yes the fleet starts, which is judged by the bound for coming back alone.
+	begin := j.Run.Began
+	if len(led) > 0 {
+		begin = min(led[0].from, begin.Add(j.recovery()))
+	}
+	known := union(j.stalls.without(span{begin, whole.to})...)
+	fine := known.minus(j.faulty())
+	faulty := known.minus(fine)
+	f.Clear, f.ClearLed = fine.total(), fine.total()-fine.minus(led).total()
+	f.Faulty, f.FaultyLed = faulty.total(), faulty.total()-faulty.minus(led).total()
+	for _, gap := range led.without(span{begin, whole.to}) {
+		if gap.long() > f.Longest {
+			f.Longest, f.LongestAt = gap.long(), gap.from
+		}
+	}
+	if j.Run.Ended == 0 {
+		return
+	}
+	if f.Unknown > time.Duration(unknownMost*float64(f.Span)) {
+		j.violated("starved", whole.from, whole.to, nil, "The harness stood still for %s of %s: the run shows nothing.", ms(f.Unknown), ms(f.Span))
+	}
+	j.floor("without faults", f.ClearLed, f.Clear, clearFloor, whole)
+	j.floor("with faults", f.FaultyLed, f.Faulty, faultyFloor, whole)
+}
+
+func (j *judge) floor(when string, led, of time.Duration, least float64, whole span) {
+	if of >= shortest && float64(led) < least*float64(of) {
+		j.violated("availability", whole.from, whole.to, nil, "Somebody led for %s of the %s %s: %.1f %%, and at least %.0f %% is asked.",
+			ms(led), ms(of), when, 100*float64(led)/float64(of), 100*least)
+	}
+}
+
+// led is when somebody led: from the first to the last yes of each term.
+func (x *index) led() spans {
+	var all []span
+	for _, t := range x.terms {
+		all = append(all, span{t.firstHi, t.lastLo})
+	}
+	return union(all...)
+}
+
+// faulty is when something was wrong: from each fault to the bound for coming back after it.
+func (x *index) faulty() spans {
+	var all []span
+	for i := range x.Faults {
+		f := &x.Faults[i]
+		all = append(all, span{f.From, x.end(f).Add(x.recovery())})
+	}
+	return union(all...)
+}
+
+// undisturbedSince is when the polls ended, or the fleet was stopped for good.
+func (x *index) undisturbedSince() history.Instant {
+	if x.Run.Calm != 0 {
+		return max(x.Run.Calm, x.undisturbedUntil())
+	}
+	if n := len(x.Answers); n > 0 {
+		return x.Answers[n-1].Sent
+	}
+	return x.now
+}

@@ -90,6 +90,11 @@ func newStorm(seed uint64, ttl time.Duration, kinds []string) *storm {
 // again to be seen in peace; some follow closely, since recovering is when things go wrong.
 func (s *storm) next() burst {
 	var b burst
+	if s.rand.IntN(4) == 0 { // how quickly leadership is handed over shows only where all else is well
+		b.steps = append(b.steps, step{kind: history.ElectorStop, atLeader: true, lasts: s.fraction(0.1, 1)})
+		b.rest = s.fraction(2, 5)
+		return b
+	}
 	for range 3 + s.rand.IntN(3) {
 		st := s.draw()
 		st.after = s.fraction(0, 1.5)

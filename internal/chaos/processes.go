@@ -33,7 +33,11 @@ func (n *nemesis) electorStarve(ctx context.Context, s step) error {
 
 func (n *nemesis) electorFiles(ctx context.Context, s step) error {
 	return n.hurt(ctx, s, n.aim(s, nil), history.ElectorFiles, func(l *lane) (func() error, error) {
-		return havoc.LimitFiles(ctx, l.process().PID())
+		mend, err := havoc.LimitFiles(ctx, l.process().PID())
+		if err == nil {
+			l.queue(queuedPolls) // connections that it cannot accept
+		}
+		return mend, err
 	})
 }
 

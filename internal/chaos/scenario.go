@@ -125,7 +125,11 @@ func (d *director) pause(ctx context.Context) error {
 }
 
 func (d *director) handover(ctx context.Context) error {
-	for range 8 {
+	for range 5 {
+		// What the round before has done is over after a lease and an election timeout of etcd.
+		if !pause(ctx, d.ttl+3*time.Second) {
+			return context.Cause(ctx)
+		}
 		err := d.round(ctx, "asked to stop", func(l *lane, _ int64) error {
 			return d.replace(ctx, step{lasts: d.ttl / 4}, l, history.ElectorStop, func(l *lane) error {
 				ctx, cancel := mending(ctx)

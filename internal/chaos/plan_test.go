@@ -1,0 +1,106 @@
+package chaos
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/elector-dev/elector/internal/chaos/history"
+)
+
+// everyKind is what a storm can draw: restores are scripts.
+func everyKind() []string {
+	made := (&nemesis{}).faults()
+	return slices.DeleteFunc(history.Kinds(), func(k string) bool { return made[k] == nil })
+}
+
+func TestAScheduleFollowsFromItsSeedAlone(t *testing.T) {
+	draw := func(seed uint64) (all []burst) {
+		s := newStorm(seed, 4*time.Second, everyKind())
+		for range 50 {
+			all = append(all, s.next())
+		}
+		return all
+	}
+	if !reflect.DeepEqual(draw(5), draw(5)) {
+		t.Error("one seed gave two schedules")
+	}
+	if reflect.DeepEqual(draw(5), draw(6)) {
+		t.Error("two seeds gave one schedule")
+	}
+}
+
+func TestAStormMakesEveryKindOfFaultBeforeAnyAgain(t *testing.T) {
+	kinds := everyKind()
+	if len(kinds) != len(history.Kinds())-2 {
+		t.Fatalf("a storm can draw %v of %v", kinds, history.Kinds())
+	}
+	s := newStorm(1, 4*time.Second, kinds)
+	for range 3 {
+		seen := map[string]bool{}
+		for range kinds {
+			seen[s.draw().kind] = true
+		}
+		for _, k := range kinds {
+			if !seen[k] {
+				t.Errorf("%s was left out", k)
+			}
+		}
+	}
+}
+
+func TestFaultsLastWithinTheirBoundsAndRestsLetTheFleetRecover(t *testing.T) {
+	const ttl = 4 * time.Second
+	s := newStorm(9, ttl, everyKind())
+	var broken, calm time.Duration
+	for range 400 {
+		b := s.next()
+		var last time.Duration
+		for i, st := range b.steps {
+			from, to := lengths(st.kind)
+			if st.lasts < time.Duration(from*float64(ttl)) || st.lasts > time.Duration(to*float64(ttl)) {
+				t.Errorf("%s lasts %v, not %v to %v TTLs", st.kind, st.lasts, from, to)
+			}
+			if i > 0 && st.after < b.steps[i-1].after {
+				t.Error("steps are not in order")
+			}
+			last = max(last, st.after+st.lasts)
+		}
+		broken, calm = broken+last, calm+b.rest
+	}
+	if share := float64(calm) / float64(calm+broken); share < 0.4 || share > 0.7 {
+		t.Errorf("%.2f of the time has no fault, not about half", share)
+	}
+}
+
+func TestEveryStormHasElectorsThatReachEtcdInBothWays(t *testing.T) {
+	electors, released, auth := map[int]bool{}, map[bool]bool{}, map[bool]bool{}
+	for seed := range uint64(200) {
+		p := newPlan(Options{Seed: seed, Scenario: StormScenario, Kind: Elector, Links: Namespaces})
+		if !slices.Contains(p.byLink, true) || !slices.Contains(p.byLink, false) {
+			t.Errorf("seed %d: through links %v", seed, p.byLink)
+		}
+		electors[p.electors], released[p.releaseNow], auth[p.auth] = true, true, true
+		loop := newPlan(Options{Seed: seed, Scenario: StormScenario, Kind: Elector, Links: Proxies})
+		if slices.Contains(loop.byLink, false) {
+			t.Errorf("seed %d: on loopback, not through links: %v", seed, loop.byLink)
+		}
+	}
+	if len(electors) != 3 || len(released) != 2 || len(auth) != 2 {
+		t.Errorf("seeds draw %v electors, release now %v, auth %v", electors, released, auth)
+	}
+}
+
+func TestWhatTheCommandLineSaysComesBeforeTheSeed(t *testing.T) {
+	for seed := range uint64(50) {
+		p := newPlan(Options{Seed: seed, Scenario: StormScenario, Kind: Plain, Links: Proxies, Electors: 5, TTL: 9 * time.Second})
+		if p.electors != 5 || p.ttl != 9*time.Second || p.auth {
+			t.Fatalf("seed %d: %+v", seed, p)
+		}
+	}
+	p := newPlan(Options{Scenario: "slow", Kind: Elector, Links: Namespaces})
+	if slices.Contains(p.byLink, false) || p.ttl != 10*time.Second || p.electors != 3 {
+		t.Errorf("slow: %+v", p)
+	}
+}

@@ -20,15 +20,17 @@ type nemesis struct {
 	ttl      time.Duration
 	dir      string // for snapshots
 	say      func(format string, args ...any)
-	claims   claims
+	claims   *claims
 }
 
 // claims keep two faults from breaking one thing, where each would undo the other's work.
 type claims struct {
 	mu    sync.Mutex // guards the fields below
 	taken map[string]bool
-	freed chan struct{} // closed when something was freed
+	freed chan struct{} // closed and replaced when something is freed
 }
+
+func newClaims() *claims { return &claims{taken: map[string]bool{}, freed: make(chan struct{})} }
 
 // quorum is claimed by whatever weakens etcd as a whole: one at a time, so that a majority stays.
 const quorum = "quorum"
@@ -40,12 +42,6 @@ func networkOf(lane string) string { return "network " + lane }
 func (c *claims) claim(ctx context.Context, things ...string) (free func(), err error) {
 	for {
 		c.mu.Lock()
-		if c.taken == nil {
-			c.taken = map[string]bool{}
-		}
-		if c.freed == nil {
-			c.freed = make(chan struct{})
-		}
 		if !slices.ContainsFunc(things, func(t string) bool { return c.taken[t] }) {
 			for _, t := range things {
 				c.taken[t] = true
@@ -70,7 +66,7 @@ func (c *claims) free(things []string) {
 		delete(c.taken, t)
 	}
 	close(c.freed)
-	c.freed = nil
+	c.freed = make(chan struct{})
 }
 
 // do is one fault from beginning to end. It returns when everything is undone; an error is the harness's

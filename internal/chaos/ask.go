@@ -28,6 +28,7 @@ const (
 type asker struct {
 	elector  string // lane
 	url      string
+	promises bool // its yes says until when it holds
 	recorder *recorder
 	polls    *http.Client // keeps its connection
 	queued   *http.Client // one connection for each request
@@ -35,9 +36,9 @@ type asker struct {
 	last     atomic.Pointer[history.Answer] // the newest
 }
 
-func newAsker(elector, address string, r *recorder) *asker {
+func newAsker(elector, address string, promises bool, r *recorder) *asker {
 	return &asker{
-		elector: elector, url: "http://" + address, recorder: r,
+		elector: elector, url: "http://" + address, promises: promises, recorder: r,
 		polls:  &http.Client{Timeout: pollTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
 		queued: &http.Client{Timeout: queuedTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
@@ -66,21 +67,21 @@ func (a *asker) ask(ctx context.Context, client *http.Client) (answer history.An
 	left = time.Duration(s.ExpiresInMs) * time.Millisecond
 	if s.Leading {
 		answer.Token = s.Token
-		answer.At, answer.Until = evaluated(s, sent, received)
+		answer.At, answer.Until = a.evaluated(s)
 	}
 	a.recorder.answer(answer)
 	a.last.Store(&answer)
 	return answer, left, true
 }
 
-// evaluated finds when a yes was evaluated and until when it holds. A daemon that does not say leaves the
-// middle of the exchange as the best guess, and no promise.
-func evaluated(s httpapi.Status, sent, received history.Instant) (at, until history.Instant) {
-	if s.ExpiresBoottimeMs == 0 {
-		return sent + (received-sent)/2, 0
-	}
+// evaluated finds when a yes was evaluated and until when it holds.
+func (a *asker) evaluated(s httpapi.Status) (at, until history.Instant) {
 	ms := func(n int64) history.Instant { return history.Instant(n * int64(time.Millisecond)) }
-	return ms(s.ExpiresBoottimeMs - s.ExpiresInMs), ms(s.ExpiresBoottimeMs)
+	at, until = ms(s.ExpiresBoottimeMs-s.ExpiresInMs), ms(s.ExpiresBoottimeMs)
+	if !a.promises {
+		until = 0
+	}
+	return at, until
 }
 
 // get returns the body of any reply.

@@ -114,7 +114,7 @@ func newFleet(o Options, g *ground, r *recorder) (*fleet, error) {
 			args = append(args, "--etcd-user", "elector", "--etcd-password-file", g.passwordFile)
 		}
 		l := &lane{
-			asker: newAsker(name, at, r), index: i, recorder: r, logs: filepath.Join(o.Dir, name),
+			asker: newAsker(name, at, o.Kind == Elector, r), index: i, recorder: r, logs: filepath.Join(o.Dir, name),
 			argv: append(append(g.exec(i), o.Program), args...), releaseNow: o.Kind == Elector && g.plan.releaseNow,
 		}
 		f.lanes = append(f.lanes, l)

@@ -80,36 +80,6 @@ func newGround(ctx context.Context, o Options, p plan) (*ground, error) {
 	return g, err
 }
 
-// newLab makes a lab. Its network is drawn from the process id: another lab of this host may have it, so
-// one that is not alone is given back.
-func newLab(hosts int) (*netlab.Lab, error) {
-	for range 5 {
-		lab, err := netlab.New(hosts)
-		if err != nil {
-			return lab, err
-		}
-		n, err := holders(lab.Addr(-1))
-		if err != nil || n == 1 {
-			return lab, err
-		}
-		if err := lab.Close(); err != nil {
-			return nil, err
-		}
-	}
-	return nil, errors.New("make a network: every address is in use by another one")
-}
-
-// holders counts the interfaces of this host with an address.
-func holders(ip string) (n int, err error) {
-	addrs, err := net.InterfaceAddrs()
-	for _, a := range addrs {
-		if in, ok := a.(*net.IPNet); ok && in.IP.String() == ip {
-			n++
-		}
-	}
-	return n, err
-}
-
 // close takes everything down, and leaves the members' logs in dir.
 func (g *ground) close(dir string) error {
 	var errs []error

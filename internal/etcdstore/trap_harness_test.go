@@ -149,6 +149,9 @@ func (b *bed) seat(endpoints []string, ttl time.Duration) *seat {
 		if endpoints != nil {
 			c.Endpoints = endpoints
 		}
+		if b.change != nil {
+			b.change(c)
+		}
 	}
 	s := &seat{t: b.t, store: b.Store("seat", "1")}
 	s.reopen(ttl)

@@ -106,6 +106,28 @@ func (a *asker) queue(n int) {
 	}
 }
 
+// flood asks without a rest from n goroutines until the returned function is called, which joins them. A
+// process that is frozen meanwhile stands still in the middle of answering, between any two instructions.
+func (a *asker) flood(ctx context.Context, n int) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	client := &http.Client{Timeout: queuedTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: n}}
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if _, _, ok := a.ask(ctx, client); !ok {
+					pause(ctx, 10*time.Millisecond)
+				}
+			}
+		})
+	}
+	return func() {
+		cancel()
+		all.Wait()
+		client.CloseIdleConnections()
+	}
+}
+
 // poll asks at every tick, and without a rest where replies take longer than that.
 func (a *asker) poll(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)

@@ -40,7 +40,7 @@ func newPlan(o Options) plan {
 	}
 	if o.Scenario != StormScenario {
 		p.auth, p.disk = false, false
-		p.releaseNow = p.releaseNow || s.releaseNow
+		p.releaseNow = s.releaseNow
 		if o.Electors == 0 {
 			p.electors = 3
 		}

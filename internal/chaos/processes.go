@@ -9,19 +9,38 @@ import (
 	"github.com/elector-dev/elector/internal/chaos/history"
 )
 
-// queuedPolls is how many requests wait in the socket of a frozen elector for the instant of its thaw.
-const queuedPolls = 4
+const (
+	// queuedPolls is how many requests wait in the socket of a frozen elector for the instant of its thaw.
+	queuedPolls = 4
+	// crowd is how many ask at once while an elector is frozen and thawed, and crowdTime for how long
+	// before and after.
+	crowd     = 6
+	crowdTime = 30 * time.Millisecond
+)
 
 // The faults of electors as processes.
 
 func (n *nemesis) electorPause(ctx context.Context, s step) error {
-	return n.hurt(ctx, s, n.aim(s, nil), history.ElectorPause, func(l *lane) (func() error, error) {
+	return n.freezeElector(ctx, s, n.aim(s, nil), queuedPolls)
+}
+
+// freezeElector stops an elector in the middle of answering, and lets it go on there.
+func (n *nemesis) freezeElector(ctx context.Context, s step, l *lane, queued int) error {
+	return n.hurt(ctx, s, l, history.ElectorPause, func(l *lane) (func() error, error) {
+		stop := l.flood(context.WithoutCancel(ctx), crowd)
+		pause(ctx, crowdTime)
 		p := l.process()
 		if err := p.Pause(); err != nil {
+			stop()
 			return nil, err
 		}
-		l.queue(queuedPolls)
-		return p.Resume, nil
+		l.queue(queued)
+		return func() error {
+			err := p.Resume()
+			pause(context.WithoutCancel(ctx), crowdTime)
+			stop()
+			return err
+		}, nil
 	})
 }
 

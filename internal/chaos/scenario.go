@@ -105,17 +105,12 @@ func (d *director) round(ctx context.Context, what string, do func(l *lane, toke
 	return nil
 }
 
+// pause freezes whoever leads for longer than its lease lasts. What it says when it wakes is said by
+// goroutines that were in the middle of answering: it takes some rounds to hit the worst place.
 func (d *director) pause(ctx context.Context) error {
-	for range 4 {
-		err := d.round(ctx, "paused for two TTLs", func(l *lane, _ int64) error {
-			return d.hurt(ctx, step{lasts: 2 * d.ttl}, l, history.ElectorPause, func(l *lane) (func() error, error) {
-				p := l.process()
-				if err := p.Pause(); err != nil {
-					return nil, err
-				}
-				l.queue(10 * queuedPolls)
-				return p.Resume, nil
-			})
+	for range 6 {
+		err := d.round(ctx, "frozen", func(l *lane, _ int64) error {
+			return d.freezeElector(ctx, step{lasts: d.ttl * 7 / 4}, l, 10*queuedPolls)
 		})
 		if err != nil {
 			return err

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/elector-dev/elector/internal/chaos"
+	"github.com/elector-dev/elector/internal/chaos/history"
+	"github.com/elector-dev/elector/internal/devetcd"
+)
+
+func TestMain(m *testing.M) {
+	devetcd.MaybeRunMember()
+	goleak.VerifyTestMain(m)
+}
+
+// runToFile runs the command without a terminal and returns its exit status and what it wrote.
+func runToFile(ctx context.Context, t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	var errs bytes.Buffer
+	status = run(ctx, args, out, &errs)
+	if _, err := out.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, string(text), errs.String()
+}
+
+// figure finds a number in the output.
+func figure(t *testing.T, out, pattern string) int {
+	t.Helper()
+	m := regexp.MustCompile(pattern).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("no %s in\n%s", pattern, out)
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestAShortStormIsCleanAndSeesSomething(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes most of a minute")
+	}
+	dir := t.TempDir()
+	record, picture := filepath.Join(dir, "record.gz"), filepath.Join(dir, "picture.html")
+	status, out, errs := runToFile(t.Context(), t, "--for", "15s", "--seed", "11", "--ttl", "3s", "--electors", "3", "--out", dir,
+		"--history", record, "--timeline", picture)
+	t.Logf("%s%s", out, errs)
+	if status != exitKept || errs != "" {
+		t.Fatalf("exit status %d", status)
+	}
+	if n := figure(t, out, `chaos: (\d+) answers checked, \d+ faults, 0 violations, .* seeds 11\.\.11`); n < 2000 {
+		t.Errorf("only %d answers", n)
+	}
+	if n := figure(t, out, `faults +\d+, of which (\d+) effective`); n == 0 {
+		t.Error("nothing was broken")
+	}
+	h, err := history.LoadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.Keys) < 3 || len(h.Samples) == 0 || len(h.Register) == 0 || h.Leftover == nil || h.Run.Calm == 0 || len(h.Processes) < 3 {
+		t.Errorf("the record lacks something: %d keys, %d samples, %d accesses, left over %v, %d processes",
+			len(h.Keys), len(h.Samples), len(h.Register), h.Leftover, len(h.Processes))
+	}
+	again, judged, errs := runToFile(t.Context(), t, "--replay", record)
+	if again != exitKept || errs != "" || figure(t, judged, `answers checked +(\d+)`) != len(h.Answers) {
+		t.Errorf("judged again: exit status %d, %s%s", again, judged, errs)
+	}
+	if page, err := os.ReadFile(picture); err != nil || !bytes.Contains(page, []byte("<svg")) {
+		t.Errorf("picture: %d bytes, %v", len(page), err)
+	}
+}
+
+func TestAnInterruptedStormEndsCleanlyWithWhatWasCheckedSoFar(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a cluster")
+	}
+	ctx, interrupt := context.WithTimeout(t.Context(), 12*time.Second)
+	defer interrupt()
+	status, out, errs := runToFile(ctx, t, "--for", "5m", "--seed", "3", "--electors", "3", "--links", chaos.Proxies, "--out", t.TempDir())
+	if status != exitKept || errs != "" || !strings.Contains(out, "interrupted") {
+		t.Errorf("exit status %d, %s%s", status, out, errs)
+	}
+	figure(t, out, `chaos: (\d+) answers checked`)
+}
+
+func TestMistakesOnTheCommandLineAreOneSentence(t *testing.T) {
+	for _, row := range []struct{ args, want string }{
+		{"extra", `unexpected argument "extra"`},
+		{"--nonsense", `unknown flag: --nonsense`},
+		{"--for 0s", `--for 0s is not a time`},
+		{"--runs 0", `--runs 0 would show nothing`},
+		{"--ttl 1s", `--ttl 1s is not possible here: give whole seconds from 2s to 1m`},
+		{"--ttl 2500ms", `--ttl 2.5s is not possible here`},
+		{"--electors 2", `--electors 2 is not possible here: give 3, 4 or 5`},
+		{"--kind other", `--kind "other" is not known: give elector or plain`},
+		{"--kind plain", `--kind plain wants --program`},
+		{"--links wires", `--links "wires" is not known: give namespaces or proxies`},
+		{"--scenario calm", `--scenario "calm" is not known: give one of storm, delete, depose`},
+		{"--scenario depose --links proxies", `--scenario depose cuts members off from each other: it wants --links namespaces`},
+		{"--poll 0s", `--poll 0s is not possible here`},
+		{"--replay=", `--replay is empty`},
+	} {
+		status, out, errs := runToFile(t.Context(), t, strings.Fields(row.args)...)
+		if status != exitUsage || !strings.HasPrefix(errs, "elector-chaos: "+row.want) || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%s: exit status %d, %q, wants %q", row.args, status, errs, row.want)
+		}
+		if out != "" && !strings.HasPrefix(out, "--links proxies, since") {
+			t.Errorf("%s: it says %q", row.args, out)
+		}
+	}
+}
+
+func TestHelpNamesEveryScenario(t *testing.T) {
+	status, out, _ := runToFile(t.Context(), t, "--help")
+	for _, name := range chaos.Scenarios() {
+		if status != exitKept || !strings.Contains(out, name) {
+			t.Errorf("exit status %d; %s is not in\n%s", status, name, out)
+		}
+	}
+}
+
+func TestTheCommandThatRepeatsARunHasItsSeedAndFlags(t *testing.T) {
+	o, err := parse(strings.Fields("--seed 7 --ttl 5s --for 90s --electors 4 --links proxies"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := o.again(9)
+	for _, want := range []string{"--seed 9", "--ttl 5s", "--for 1m30s", "--electors 4", "--links proxies"} {
+		if !strings.Contains(again, want) {
+			t.Errorf("%q is not in %q", want, again)
+		}
+	}
+	back, err := parse(strings.Fields(again)[3:])
+	if err != nil || back.Seed != 9 || back.For != o.For {
+		t.Errorf("it reads as %+v, %v", back, err)
+	}
+}
+
+func TestARecordThatIsNoneIsOneSentence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, errs := runToFile(t.Context(), t, "--replay", path)
+	if status != exitBroken || strings.Count(errs, "\n") != 1 {
+		t.Errorf("exit status %d, %q", status, errs)
+	}
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/elector-dev/elector/internal/chaos"
+)
+
+// options are what the command line asks for.
+type options struct {
+	chaos.Options
+	runs        uint64
+	history     string
+	timeline    string
+	out         string
+	replay      string
+	seedGiven   bool
+	linksChosen string // why the links are what they are, if that leaves something out
+}
+
+func help() string {
+	return `elector-chaos: break an election of real processes, and judge what came of it
+
+It starts three members of etcd and three to five electors, polls the electors all the
+time, watches the keys in etcd, and breaks processes, network, disks and keys by a schedule
+that follows from the seed. It checks that never two say yes at the same time, and all else
+that is promised.
+
+Usage:
+  elector-chaos [flags]
+
+Flags:
+      --for DURATION       how long the faults of a storm go on; a run takes about a minute
+                           more (default 3m)
+      --seed N             what decides the schedule (default: random, printed)
+      --runs N             so many runs with fresh clusters, of seeds N, N+1, ... (default 1)
+      --scenario NAME      storm, which draws all kinds of faults, or a script (default storm):
+                           ` + scripts() + `
+      --ttl DURATION       lease time (default: 4s, or what suits the script)
+      --electors N         3 to 5 (default: by the seed; 3 in scripts)
+      --program PATH       the elector to run (default: built from ./cmd/elector)
+      --kind elector|plain what the program is: plain only uses Campaign and Session.Done
+      --poll DURATION      time between two polls of an elector (default 10ms)
+      --links KIND         namespaces (default where they can be made) or proxies
+      --history FILE       keep the record of the last run
+      --timeline FILE      draw the last run, as an HTML page
+      --out DIR            where a run that fails leaves its record, picture and logs
+                           (default: a new temporary directory)
+      --replay FILE        judge and draw a record again, and run nothing
+  -h, --help               print this
+
+Exit status: 0 if every promise was kept, 1 if not, or if too little was seen to say so,
+2 for a mistake on the command line.
+`
+}
+
+func scripts() string {
+	return strings.Join(chaos.Scenarios()[1:], ", ")
+}
+
+// parse reads the command line; a mistake is one sentence.
+func parse(args []string) (options, error) {
+	o := options{}
+	fs := pflag.NewFlagSet("elector-chaos", pflag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.DurationVar(&o.For, "for", 3*time.Minute, "")
+	fs.Uint64Var(&o.Seed, "seed", 0, "")
+	fs.Uint64Var(&o.runs, "runs", 1, "")
+	fs.StringVar(&o.Scenario, "scenario", chaos.StormScenario, "")
+	fs.DurationVar(&o.TTL, "ttl", 0, "")
+	fs.IntVar(&o.Electors, "electors", 0, "")
+	fs.StringVar(&o.Program, "program", "", "")
+	fs.StringVar(&o.Kind, "kind", chaos.Elector, "")
+	fs.DurationVar(&o.Poll, "poll", 10*time.Millisecond, "")
+	fs.StringVar(&o.Links, "links", "", "")
+	fs.StringVar(&o.history, "history", "", "")
+	fs.StringVar(&o.timeline, "timeline", "", "")
+	fs.StringVar(&o.out, "out", "", "")
+	fs.StringVar(&o.replay, "replay", "", "")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	o.seedGiven = fs.Changed("seed")
+	switch {
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q: there are only flags, see --help", fs.Arg(0))
+	case fs.Changed("replay") && o.replay == "":
+		return o, fmt.Errorf("--replay is empty: give the path of a record")
+	case o.runs == 0:
+		return o, fmt.Errorf("--runs 0 would show nothing: give a positive number")
+	}
+	if o.replay != "" {
+		return o, nil
+	}
+	if !o.seedGiven {
+		o.Seed = rand.Uint64N(1_000_000_000)
+	}
+	o.chooseLinks()
+	return o, o.Validate()
+}
+
+// chooseLinks takes namespaces where they can be made.
+func (o *options) chooseLinks() {
+	if o.Links != "" {
+		return
+	}
+	o.Links = chaos.Namespaces
+	if err := chaos.NamespacesWork(); err != nil {
+		o.Links = chaos.Proxies
+		o.linksChosen = fmt.Sprintf("--links proxies, since there are no network namespaces here: %v", err)
+	}
+}
+
+// again is the command that repeats a run of that seed.
+func (o options) again(seed uint64) string {
+	words := []string{"go run ./cmd/elector-chaos", fmt.Sprintf("--seed %d", seed), "--scenario " + o.Scenario, "--links " + o.Links}
+	if o.Scenario == chaos.StormScenario {
+		words = append(words, "--for "+o.For.String())
+	}
+	if o.TTL != 0 {
+		words = append(words, "--ttl "+o.TTL.String())
+	}
+	if o.Electors != 0 {
+		words = append(words, fmt.Sprintf("--electors %d", o.Electors))
+	}
+	if o.Kind != chaos.Elector {
+		words = append(words, "--kind "+o.Kind)
+	}
+	if o.Program != "" {
+		words = append(words, "--program "+o.Program)
+	}
+	return strings.Join(append(words, "--poll "+o.Poll.String()), " ")
+}

@@ -1,0 +1,69 @@
+package chaos
+
+import (
+	"testing"
+	"time"
+
+	"github.com/elector-dev/elector/internal/chaos/history"
+)
+
+func TestGrowthComparesTheLastProcessWithItselfWhenItWasYoung(t *testing.T) {
+	at := func(s float64) history.Instant { return history.Instant(s * float64(time.Second)) }
+	h := &history.History{Run: history.Run{TTL: 4 * time.Second, Electors: []string{"w1", "w2", "w3"}}}
+	h.Processes = []history.Process{
+		{Elector: "w1", Incarnation: "old", From: at(1), To: at(10)},
+		{Elector: "w1", Incarnation: "new", From: at(11)},
+		{Elector: "w2", Incarnation: "late", From: at(55)}, // too young to be compared
+		{Elector: "w3", Incarnation: "died", From: at(1), To: at(50)},
+	}
+	for s := 2.0; s < 60; s++ {
+		n := 40
+		switch {
+		case s < 10:
+			n = 10 // of the process before
+		case s > 50:
+			n = 47
+		}
+		if int(s)%5 == 0 {
+			n += 100 // a passing crowd
+		}
+		name := "new"
+		if s < 10 {
+			name = "old"
+		}
+		h.Samples = append(h.Samples, history.Sample{Elector: "w1", Incarnation: name, Sent: at(s), Received: at(s + 0.01), Goroutines: n, Descriptors: 2 * n})
+	}
+	left := &history.Leftover{Goroutines: map[string]int{}, Descriptors: map[string]int{}}
+	growth(h, at(60), left)
+	if len(left.Goroutines) != 1 || left.Goroutines["w1"] != 7 || left.Descriptors["w1"] != 14 {
+		t.Errorf("growth %+v", left)
+	}
+}
+
+func TestMetricsAreReadByTheirNames(t *testing.T) {
+	s, ok := readMetrics([]byte(`# HELP elector_leading x
+elector_leading{election="default/chaos"} 1
+elector_fencing_token{election="default/chaos"} 1.234567e+06
+go_goroutines{election="default/chaos"} 33
+process_open_fds{election="default/chaos"} 12
+elector_renewals_total{election="default/chaos",result="confirmed"} 7
+elector_renewals_total{election="default/chaos",result="late"} 0
+elector_leading_other 0
+nonsense
+`))
+	if !ok || !s.Leading || s.Token != 1234567 || s.Goroutines != 33 || s.Descriptors != 12 || s.Renewals["confirmed"] != 7 || len(s.Renewals) != 2 {
+		t.Errorf("read %+v, %v", s, ok)
+	}
+	if _, ok := readMetrics([]byte("go_goroutines 3\n")); ok {
+		t.Error("took a page without the gauge of leading for a scrape")
+	}
+}
+
+func TestAddressesAreFoundAsTheKernelShowsThem(t *testing.T) {
+	if got, ok := hexAddress("10.213.4.12:2379"); !ok || got != "0C04D50A:094B" {
+		t.Errorf("10.213.4.12:2379 is %s, %v", got, ok)
+	}
+	if _, ok := hexAddress("localhost:2379"); ok {
+		t.Error("a name was taken for an address")
+	}
+}

@@ -79,8 +79,5 @@ func (x *index) undisturbedSince() history.Instant {
 	if x.Run.Calm != 0 {
 		return max(x.Run.Calm, x.undisturbedUntil())
 	}
-	if n := len(x.Answers); n > 0 {
-		return x.Answers[n-1].Sent
-	}
-	return x.now
+	return x.polled
 }

@@ -71,10 +71,7 @@ func (j *judge) calm() {
 
 // undisturbedUntil is when the calm ended: when the first process was asked to stop or ended, or now.
 func (x *index) undisturbedUntil() history.Instant {
-	to := x.now
-	if n := len(x.Answers); n > 0 {
-		to = x.Answers[n-1].Sent // the watchers may go on for longer than the polls
-	}
+	to := x.polled // the watchers may go on for longer than the polls
 	for _, p := range x.Processes {
 		for _, t := range []history.Instant{p.Asked, p.To} {
 			if t > x.Run.Calm {

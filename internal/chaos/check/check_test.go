@@ -352,6 +352,10 @@ var breachesOfTokens = []planted{
 		plan: restored("b2", 9),
 	},
 	{
+		name: "a token that a restore took away and that is given again", want: "",
+		plan: restored("b2", 12),
+	},
+	{
 		name: "a smaller token after a restore with bumped revisions", want: "I3",
 		plan: func(f *fleet) { restored("b2", 9)(f); f.faults[2].Kind = history.RestoreBumped },
 	},

@@ -13,6 +13,7 @@ import (
 type index struct {
 	*history.History
 	now       history.Instant // the latest instant of the record
+	polled    history.Instant // when the last answer was asked for
 	terms     []*term         // by first yes
 	processes map[processID]*process
 	order     []*process // of their first answer
@@ -20,10 +21,10 @@ type index struct {
 	byToken   map[int64][]*key
 
 	stalls   spans
-	blind    spans                    // when a member was hit, so that keys' changes may be told late
-	taken    map[int64]*history.Fault // by the token of the key that the fault took away behind an elector's back
-	restores []*history.Fault         // of both kinds
-	lanes    map[string]struct{}      // of electors
+	blind    spans                      // when a member was hit, so that keys' changes may be told late
+	gone     map[int64][]*history.Fault // by token, what took its key away behind the elector's back
+	restores []*history.Fault           // of both kinds
+	lanes    map[string]struct{}        // of electors
 }
 
 // processID names one process. The lane is part of it, since a program may not tell its incarnation.
@@ -71,7 +72,7 @@ func newIndex(h *history.History) *index {
 		now:       max(h.Run.Ended, h.Run.Began),
 		processes: map[processID]*process{},
 		byToken:   map[int64][]*key{},
-		taken:     map[int64]*history.Fault{},
+		gone:      map[int64][]*history.Fault{},
 		lanes:     map[string]struct{}{},
 	}
 	for _, e := range h.Run.Electors {
@@ -132,7 +133,7 @@ func evaluated(a *history.Answer) (lo, hi history.Instant) {
 func (x *index) readAnswers() {
 	for i := range x.Answers {
 		a := &x.Answers[i]
-		x.now = max(x.now, a.Received)
+		x.now, x.polled = max(x.now, a.Received), max(x.polled, a.Sent)
 		p := x.process(a.Elector, a.Incarnation)
 		p.answers = append(p.answers, a)
 		if !a.Yes {
@@ -205,7 +206,7 @@ func (x *index) readFaults() {
 		f := &x.Faults[i]
 		if history.BehindTheBack(f.Kind) {
 			for _, token := range f.Tokens {
-				x.taken[token] = f
+				x.gone[token] = append(x.gone[token], f)
 			}
 		}
 		if f.Kind == history.Restore || f.Kind == history.RestoreBumped {
@@ -217,6 +218,17 @@ func (x *index) readFaults() {
 	}
 	x.stalls = union(stalls...)
 	x.blind = union(append(blind, stalls...)...)
+}
+
+// taken is the fault that took a term's key away behind its back, if any did. A restore may hand the same
+// token out again: the term that begins with it afterwards has lost nothing.
+func (x *index) taken(t *term) *history.Fault {
+	for _, f := range x.gone[t.token] {
+		if t.firstLo <= x.end(f) {
+			return f
+		}
+	}
+	return nil
 }
 
 // end is when a fault was undone, or now.

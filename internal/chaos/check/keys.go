@@ -31,7 +31,7 @@ func (j *judge) keysOutliveYes() {
 		}
 		j.olderKey(t)
 		gone := t.key.gone
-		if gone == 0 || j.taken[t.token] != nil {
+		if gone == 0 || j.taken(t) != nil {
 			continue
 		}
 		if late := len(t.yes) - after(t.yes, gone.Add(slack)); t.lastLo > gone.Add(slack) {
@@ -130,7 +130,7 @@ func (x *index) lost(k *key) bool {
 // when its lease could have ended at the latest, and soon if nothing else is wrong.
 func (j *judge) behindTheBack() {
 	for _, t := range j.terms {
-		f := j.taken[t.token]
+		f := j.taken(t)
 		if f == nil {
 			continue
 		}

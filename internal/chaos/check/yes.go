@@ -20,7 +20,7 @@ func (j *judge) overlaps() {
 			if t.lastLo <= o.firstHi.Add(slack) {
 				continue
 			}
-			if f := j.taken[o.token]; f != nil && t.firstHi >= f.From {
+			if f := j.taken(o); f != nil && t.firstHi >= f.From {
 				j.report.Figures.Excused++
 				continue
 			}

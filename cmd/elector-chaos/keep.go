@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/elector-dev/elector/internal/chaos"
 	"github.com/elector-dev/elector/internal/chaos/check"
 	"github.com/elector-dev/elector/internal/chaos/history"
 )
@@ -66,7 +67,7 @@ func replay(o options, s *screen) (kept bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	r := check.Check(h)
+	r := chaos.Judge(h)
 	v := judge(h, r, h.Leftover == nil)
 	s.say("%s", v.text())
 	o.history = "" // it is there already

@@ -196,6 +196,9 @@ func (d *director) restore(ctx context.Context, bump uint64) error {
 			return err
 		}
 	}
+	if err := d.writeMuch(ctx); err != nil {
+		return err
+	}
 	l, token, err := d.leader(ctx)
 	if err != nil {
 		return err
@@ -213,6 +216,19 @@ func (d *director) restore(ctx context.Context, bump uint64) error {
 	}
 	pause(ctx, 3*d.ttl+5*time.Second) // in which nobody may begin a term
 	return d.restartAll(ctx)
+}
+
+// writeMuch puts so many revisions between the snapshot and the restore that the restored etcd does not
+// reach the old one's revision before the electors have looked.
+func (d *director) writeMuch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for range 300 {
+		if _, err := d.ground.operator.Put(ctx, "/filler", ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goBack is the restore itself.

@@ -38,7 +38,7 @@ func (j *judge) calm() {
 	to := j.undisturbedUntil()
 	if to <= from.Add(pollGap) {
 		if j.Run.Ended != 0 {
-			j.unknown("I5: the run ended at %s, too soon after %s, by when somebody had to lead again.", j.at(to), j.at(from))
+			j.unknown("I5: the calm ended at %s, and somebody has to lead again only by %s.", j.at(to), j.at(from))
 		}
 		return
 	}

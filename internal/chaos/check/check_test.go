@@ -365,6 +365,23 @@ var breachesOfTokens = []planted{
 		says: []string{"c (c1) lived through the restore at 20.500 s"},
 	},
 	{
+		name: "a term of a process that stood again before others had caught up", want: "I3",
+		plan: func(f *fleet) {
+			restored("c1", 13)(f)
+			f.terms[2].from = 23_500
+		},
+		edit: func(h *history.History) {
+			for i := range h.Keys {
+				if k := &h.Keys[i]; k.Token == 13 && k.Seen < at(23_500) {
+					k.Seen = at(21_500)
+				}
+			}
+			h.Keys = append(h.Keys, history.KeyEvent{Key: "other", Token: 14, Revision: 20, Seen: at(22_000)},
+				history.KeyEvent{Key: "other", Token: 14, Revision: 21, Deleted: true, Seen: at(22_100)})
+			slices.SortFunc(h.Keys, func(a, b history.KeyEvent) int { return int(a.Seen - b.Seen) })
+		},
+	},
+	{
 		name: "a term of a process that could not see the restore", want: "",
 		plan: func(f *fleet) {
 			restored("c1", 13)(f)
@@ -427,7 +444,7 @@ var breachesOfTheRest = []planted{
 	{
 		name: "a run that ended too early to say", want: "",
 		plan: func(f *fleet) { f.length, f.terms[2].to = 30_000, 30_000 },
-		says: []string{"unknown: I5: the run ended at"},
+		says: []string{"unknown: I5: the calm ended at"},
 		see:  func(r check.Report) bool { return slices.ContainsFunc(r.Vacuous, contains("(I5)")) },
 	},
 	{

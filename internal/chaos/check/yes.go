@@ -129,8 +129,13 @@ func stoodBefore(p *process, at history.Instant) bool {
 }
 
 // caughtUp is when etcd's revision was seen to reach again what it had been before a restore, by keys other
-// than the term's; zero if that was not before the term.
+// than the term's; zero if that was not before the term's own key was put, or before the term where that
+// is not known.
 func (x *index) caughtUp(f *history.Fault, t *term) history.Instant {
+	looked := t.firstLo
+	if t.key != nil && t.key.put > f.To {
+		looked = min(looked, t.key.put)
+	}
 	before := int64(0)
 	for _, e := range x.Keys {
 		if e.Seen < f.From {
@@ -138,7 +143,7 @@ func (x *index) caughtUp(f *history.Fault, t *term) history.Instant {
 		}
 	}
 	for _, e := range x.Keys {
-		if e.Seen > f.To && e.Seen < t.firstLo && e.Revision >= before && e.Token != t.token {
+		if e.Seen > f.To && e.Seen < looked && e.Revision >= before && e.Token != t.token {
 			return e.Seen
 		}
 	}

@@ -3,8 +3,10 @@ package timeline
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 
+	"github.com/elector-dev/elector/internal/chaos/check"
 	"github.com/elector-dev/elector/internal/chaos/history"
 )
 
@@ -36,6 +38,7 @@ type drawing struct {
 	canvas
 	top    float64
 	labels []Label
+	onTop  []func() // what is drawn last
 }
 
 func (v *view) draw(scale float64) (svg template.HTML, labels []Label, height float64) {
@@ -51,6 +54,9 @@ func (v *view) draw(scale float64) (svg template.HTML, labels []Label, height fl
 		d.member(lane)
 	}
 	d.across(first)
+	for _, draw := range d.onTop {
+		draw()
+	}
 	return d.done(), d.labels, d.top
 }
 
@@ -93,7 +99,8 @@ func (d *drawing) red() {
 			continue // the table has it
 		}
 		used = max(used, n+1)
-		d.text("red", left, d.top+redHeight*float64(n)+11, sentence)
+		y := d.top + redHeight*float64(n) + 11
+		d.onTop = append(d.onTop, func() { d.text("red", left, y, sentence) })
 	}
 	note := ""
 	if n := len(d.report.Violations) + d.report.More; n > 1 {
@@ -112,7 +119,7 @@ func (d *drawing) led() {
 			d.label("gap", at, t.from, y, ledHeight-6, fmt.Sprintf("nobody %.1f s", t.from-at))
 		}
 		class := "yes e" + fmt.Sprint(t.lane%palette)
-		if t.from < at {
+		if t.from < at && d.twice(t.token) {
 			class += " twice"
 		}
 		d.bar(class, t.from, t.to, y, ledHeight-6, t.title)
@@ -123,6 +130,13 @@ func (d *drawing) led() {
 		d.label("gap", at, end, y, ledHeight-6, fmt.Sprintf("nobody %.1f s", end-at))
 	}
 	d.lane("leader", "", "strong", ledHeight)
+}
+
+// twice reports whether a term was found to be one of two at once.
+func (d *drawing) twice(token int64) bool {
+	return slices.ContainsFunc(d.report.Violations, func(v check.Violation) bool {
+		return v.Rule == "I1" && slices.Contains(v.Tokens, token)
+	})
 }
 
 // faults draws the hatched bands of a lane in rows of their own and gives the height of those. body is the

@@ -12,14 +12,14 @@ const pageHTML = `<!DOCTYPE html>
   color-scheme: light dark;
   --back: #ffffff; --ink: #1d2430; --soft: #667085; --line: #d7dce4; --lane: #f5f7fa; --panel: #f5f7fa;
   --e0: #2563a8; --e1: #0f766e; --e2: #7c3aed; --e3: #a21caf; --e4: #7c4a21; --e5: #4d7c0f;
-  --follower: #e4e9f0; --connecting: #f3e9cf; --other: #e9e4f4;
+  --follower: #e4e9f0; --connecting: #f3e9cf; --other: #e9e4f4; --fenced: #f3cfe3;
   --fault: #b45309; --red: #d0021b; --good: #15803d; --stall: #8a93a3;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --back: #12161c; --ink: #e6eaf0; --soft: #97a1b2; --line: #2c3542; --lane: #171c24; --panel: #1a2029;
     --e0: #3f7fc9; --e1: #168a80; --e2: #8b5cf6; --e3: #c026d3; --e4: #a0673a; --e5: #5f9318;
-    --follower: #242c38; --connecting: #3a3321; --other: #2f2a40;
+    --follower: #242c38; --connecting: #3a3321; --other: #2f2a40; --fenced: #4a2440;
     --fault: #f0a04b; --red: #ff4d5e; --good: #4ade80; --stall: #6b7586;
   }
 }
@@ -50,7 +50,7 @@ svg.clip { overflow: hidden; pointer-events: none; }
 svg.free { overflow: visible; }
 text.sec { fill: var(--soft); text-anchor: start; }
 line.tick { stroke: var(--soft); }
-text.red { fill: var(--red); font-weight: 600; }
+text.red { fill: var(--red); font-weight: 600; paint-order: stroke; stroke: var(--back); stroke-width: 4px; }
 text.token { fill: #fff; font-weight: 600; }
 text.gap { fill: var(--soft); font-style: italic; }
 text.what { pointer-events: none; paint-order: stroke; stroke: var(--back); stroke-width: 3px; font-size: 10.5px; }
@@ -62,6 +62,7 @@ rect.etcd { fill: var(--soft); opacity: .5; }
 rect.state { fill: var(--other); }
 rect.s-follower { fill: var(--follower); }
 rect.s-connecting { fill: var(--connecting); }
+rect.s-fenced { fill: var(--fenced); }
 rect.unheard { opacity: .45; }
 rect.promise { opacity: .55; }
 rect.key { stroke: var(--back); stroke-width: 1; }
@@ -108,6 +109,8 @@ ul { margin: 2px 0; padding-left: 20px; }
 <span><svg width="26" height="16"><rect class="e0" y="7" width="26" height="3"/></svg>its key in etcd</span>
 <span><svg width="26" height="16"><rect class="state s-follower" width="26" height="16"/></svg>follower</span>
 <span><svg width="26" height="16"><rect class="state s-connecting" width="26" height="16"/></svg>connecting</span>
+<span><svg width="26" height="16"><rect class="state s-fenced" width="26" height="16"/></svg>fenced</span>
+<span><svg width="26" height="16"><rect class="state" width="26" height="16"/></svg>on its way</span>
 <span><svg width="26" height="16"><rect class="fault" x="1" y="1" width="24" height="13"/></svg>fault</span>
 <span><svg width="12" height="16"><path class="begin" d="M1,2 L9,8 L1,14 Z"/></svg>process started</span>
 <span><svg width="6" height="16"><line class="asked" x1="3" x2="3" y1="0" y2="16"/></svg>asked to stop</span>
@@ -138,6 +141,9 @@ function size(s, box, w) {
 }
 function zoom(by) { each(function (s, box) { size(s, box, s.getAttribute("width") * by); }); }
 function fit() { each(function (s, box) { size(s, box, box.clientWidth * s.dataset.width / widest()); }); }
+// A run that is shorter than the window fills it.
+each(function (s, box) { if (widest() < box.clientWidth) { box.dataset.small = 1; } });
+if (document.querySelector("[data-small]")) { fit(); }
 function widest() { var w = 1; each(function (s) { w = Math.max(w, s.dataset.width); }); return w; }
 </script>
 </body>

@@ -59,7 +59,7 @@ func TestObserveEndsSilentlyOnCompactionAndTheStoreGoesOn(t *testing.T) {
 // a leader. The store's watches do, end, and are taken up when there is a leader again.
 func TestWatchOnAMemberWithoutLeaderIsSilentAndTheStoresEnds(t *testing.T) {
 	t.Parallel()
-	const ttl = 30 * time.Second // so long that nothing but the member ends a watch meanwhile
+	const ttl = 20 * time.Second // so long that nothing but the member ends a watch meanwhile
 	etcd := startCluster(t, 3, devetcd.Options{})
 	only := []string{etcd.Member(0).Endpoint()}
 	b := newBed(t, etcd.Endpoints())
@@ -69,20 +69,16 @@ func TestWatchOnAMemberWithoutLeaderIsSilentAndTheStoresEnds(t *testing.T) {
 
 	var told requests
 	b.change = func(c *etcdstore.Config) { c.Requests = told.tell }
-	elector := b.join("a", ttl, only)
-	elector.awaitPhase(election.Leader)
+	holder := b.naive(nil, time.Minute).win()
+	seat := b.seat(only, ttl)
+	event(seat, func(e election.Observed) bool { return e.Leader.Token == holder.Rev() })
 	for i := 1; i < 3; i++ {
 		must(t, etcd.Member(i).Pause())
 	}
-	read := func() (n int) {
-		for _, code := range []string{"DeadlineExceeded", "Unavailable", "Unknown"} {
-			n += told.count("range " + code)
-		}
-		return n
-	}
-	for limit := now().Add(patience); told.count("watch Unavailable") == 0 || read() == 0; {
+	// The ended watch shows in the reading that the store does before it watches again, in vain for now.
+	for limit := now().Add(30 * time.Second); told.count("range DeadlineExceeded")+told.count("range Unavailable") == 0; {
 		if now() > limit {
-			t.Fatalf("the store's watches do not end: %v", told.n)
+			t.Fatalf("the store's watch does not end: %v", told.n)
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
@@ -94,11 +90,8 @@ func TestWatchOnAMemberWithoutLeaderIsSilentAndTheStoresEnds(t *testing.T) {
 		must(t, etcd.Member(i).Resume())
 	}
 	within(t, func(ctx context.Context) (any, error) { return nil, etcd.WaitHealthy(ctx) })
-	first, _ := elector.Watch()
-	within(t, func(ctx context.Context) (any, error) {
-		return b.client.Delete(ctx, b.prefix()+"/", clientv3.WithPrefix())
-	})
-	elector.await("noticing", func(s election.State) bool { return s.Token != first.Token })
+	b.Delete(holder.Key())
+	event(seat, func(e election.Observed) bool { return e.Leader == (election.Candidate{}) })
 }
 
 // A new etcd leader gives every lease its whole TTL again, so whoever counts on a dead leader's lease to

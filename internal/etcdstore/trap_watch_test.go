@@ -6,6 +6,9 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
@@ -28,6 +31,44 @@ func TestObserveNeverSaysNobodyAndTheStoreDoes(t *testing.T) {
 	second := b.naive(nil, time.Minute).win()
 	if r := await(t, "the next leader", seen); string(r.Kvs[0].Key) != second.key(b) {
 		t.Errorf("between two leaders Observe shows %v", r.Kvs)
+	}
+}
+
+// While nobody leads, Observe takes the first key that it is told of for the leader's, however long it was
+// on its way (etcd-io/etcd#18163). The store takes it for a reason to read.
+func TestObserveNamesALeaderOfLongAgoAndTheStoreTheOneOfNow(t *testing.T) {
+	b := trapEtcd(t)
+	l, through := linked(t, b.client.Endpoints()[0])
+	asked := make(chan struct{}, 64)
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: through, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(
+			func(ctx context.Context, method string, req, rep any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				err := invoke(ctx, method, req, rep, cc, opts...)
+				asked <- struct{}{}
+				return err
+			})},
+	})
+	must(t, err)
+	defer client.Close()
+	session, err := concurrency.NewSession(client)
+	must(t, err)
+	await(t, "the grant", asked)
+	seen := concurrency.NewElection(session, b.prefix()).Observe(t.Context())
+	await(t, "Observe's reading", asked)
+	seat := b.seat(through, time.Minute)
+	event(seat, func(e election.Observed) bool { return e.Leader == (election.Candidate{}) })
+
+	l.Hold(false, true)
+	passing := b.naive(nil, time.Minute).win()
+	must(t, passing.Resign(t.Context()))
+	lasting := b.naive(nil, time.Minute).win()
+	l.Release()
+	if r := await(t, "the observed leader", seen); string(r.Kvs[0].Key) != passing.key(b) {
+		t.Errorf("Observe shows %v: nothing was shown", r.Kvs)
+	}
+	if e := event(seat, func(e election.Observed) bool { return e.Leader != (election.Candidate{}) }); e.Leader.Token != lasting.Rev() {
+		t.Errorf("the store names %+v while %d leads", e.Leader, lasting.Rev())
 	}
 }
 

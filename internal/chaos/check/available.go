@@ -29,11 +29,15 @@ func (j *judge) available() {
 		begin = min(led[0].from, begin.Add(j.recovery()))
 	}
 	known := union(j.stalls.without(span{begin, whole.to})...)
+	// An elector that saw etcd go back waits for a person, which is promised and no lack.
+	fenced := j.fenced().cut(span{begin, whole.to}).minus(led)
+	f.Fenced = fenced.total()
+	known = known.minus(fenced)
 	fine := known.minus(j.faulty())
 	faulty := known.minus(fine)
 	f.Clear, f.ClearLed = fine.total(), fine.total()-fine.minus(led).total()
 	f.Faulty, f.FaultyLed = faulty.total(), faulty.total()-faulty.minus(led).total()
-	for _, gap := range led.without(span{begin, whole.to}) {
+	for _, gap := range spans(led.without(span{begin, whole.to})).minus(fenced) {
 		if gap.long() > f.Longest {
 			f.Longest, f.LongestAt = gap.long(), gap.from
 		}
@@ -60,6 +64,15 @@ func (x *index) led() spans {
 	var all []span
 	for _, t := range x.terms {
 		all = append(all, span{t.firstHi, t.lastLo})
+	}
+	return union(all...)
+}
+
+// fenced is when some elector refused to lead, for a person to look.
+func (x *index) fenced() spans {
+	var all []span
+	for _, p := range x.order {
+		all = append(all, p.fenced)
 	}
 	return union(all...)
 }

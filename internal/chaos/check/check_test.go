@@ -408,6 +408,15 @@ func restored(by string, token int64) func(*fleet) {
 	}
 }
 
+// fence has a's second process fenced from 13 to 20 s.
+func fence(h *history.History) {
+	for i := range h.Answers {
+		if a := &h.Answers[i]; a.Incarnation == "a2" && a.Sent > at(13_000) && a.Sent < at(20_000) {
+			a.State, a.Registered = "fenced", false
+		}
+	}
+}
+
 var breachesOfTheRest = []planted{
 	{
 		name: "nobody leads after the faults", want: "I5 availability",
@@ -446,6 +455,23 @@ var breachesOfTheRest = []planted{
 		plan: func(f *fleet) { f.length, f.terms[2].to = 30_000, 30_000 },
 		says: []string{"unknown: I5: the calm ended at"},
 		see:  func(r check.Report) bool { return slices.ContainsFunc(r.Vacuous, contains("(I5)")) },
+	},
+	{
+		name: "an elector that is fenced for nothing", want: "I5",
+		edit: fence,
+		says: []string{"a (a2) was fenced at 13.0", "etcd had not been restored"},
+	},
+	{
+		name: "electors that are fenced after a restore", want: "",
+		plan: func(f *fleet) {
+			restored("b2", 9)(f)
+			f.faults[2].From, f.faults[2].To = at(12_000), at(12_500)
+			f.terms[1].to = 12_000
+		},
+		edit: fence,
+		see: func(r check.Report) bool {
+			return r.Figures.Fenced.Round(time.Second) == 7*time.Second && r.Figures.Longest.Round(100*time.Millisecond) == 2900*time.Millisecond
+		},
 	},
 	{
 		name: "leftovers", want: "I6",

@@ -37,6 +37,7 @@ type Figures struct {
 
 	Span      time.Duration // of the run
 	Unknown   time.Duration // of that, the time in which the harness itself stood still
+	Fenced    time.Duration // and in which nobody led since electors were fenced
 	Clear     time.Duration // without a fault, nor the recovery from one
 	ClearLed  time.Duration // of that, the time in which somebody led
 	Faulty    time.Duration // the rest of the known time

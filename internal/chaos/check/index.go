@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/elector-dev/elector/internal/chaos/history"
+	"github.com/elector-dev/elector/internal/election"
 )
 
 // index is the record, arranged for the rules.
@@ -38,6 +39,7 @@ type process struct {
 	yes      []history.Instant // the earliest instants of its answers' yes, in order
 	nos      []*history.Answer // by when they were sent
 	terms    []*term
+	fenced   span // from its first to its last answer that said so
 }
 
 // term is what one process said with one token. Its first yes was at firstHi or earlier, its last at lastLo
@@ -136,6 +138,12 @@ func (x *index) readAnswers() {
 		x.now, x.polled = max(x.now, a.Received), max(x.polled, a.Sent)
 		p := x.process(a.Elector, a.Incarnation)
 		p.answers = append(p.answers, a)
+		if a.State == string(election.Fenced) {
+			if p.fenced.from == 0 {
+				p.fenced.from = a.Received
+			}
+			p.fenced.to = max(p.fenced.to, a.Received)
+		}
 		if !a.Yes {
 			p.nos = append(p.nos, a)
 			continue

@@ -67,6 +67,17 @@ func (j *judge) tokensGrow() {
 	}
 }
 
+// fencedFor checks that nobody is fenced but by a restore without bumped revisions. It is a part of I5: who
+// is fenced needs a person, and only that may.
+func (j *judge) fencedFor() {
+	for _, p := range j.order {
+		if p.fenced.from != 0 && j.epoch(p.fenced.from) == 0 {
+			j.violated("I5", p.fenced.from, p.fenced.to, []*term{{elector: p.elector}},
+				"%s (%s) was fenced at %s, and etcd had not been restored to an earlier state.", p.elector, p.incarnation, j.at(p.fenced.from))
+		}
+	}
+}
+
 // epoch counts the restores without bumped revisions that had begun at an instant.
 func (x *index) epoch(at history.Instant) int {
 	n := 0

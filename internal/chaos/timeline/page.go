@@ -41,7 +41,7 @@ p { margin: 2px 0; }
 .picture { display: flex; border: 1px solid var(--line); border-radius: 6px; overflow: hidden; clear: both; }
 .names { flex: none; width: 108px; border-right: 1px solid var(--line); background: var(--panel); }
 .scroll { overflow-x: auto; flex: 1; }
-.scroll svg.run { display: block; }
+.scroll svg.run { display: block; overflow: visible; }
 svg text { font: 11px system-ui, "DejaVu Sans", sans-serif; fill: var(--ink); }
 .names text.name { font-weight: 600; font-size: 12.5px; }
 .names text.note { fill: var(--soft); font-size: 10.5px; }
@@ -123,7 +123,7 @@ ul { margin: 2px 0; padding-left: 20px; }
 {{range .Breaches}}<tr>{{range $i, $c := .Cells}}<td{{if lt $i 6}} class="n"{{end}}>{{$c}}</td>{{end}}</tr>
 {{end}}</table>{{end}}
 {{if .Unknown}}<h3>What could not be judged</h3><ul>{{range .Unknown}}<li>{{.}}</li>{{end}}</ul>{{end}}
-{{if .Vacuous}}<h3>What was not seen</h3><ul>{{range .Vacuous}}<li>{{.}}</li>{{end}}</ul>{{end}}
+{{if .Vacuous}}<h3>What was not seen</h3><p class="what">{{range $i, $v := .Vacuous}}{{if $i}} · {{end}}{{$v}}{{end}}</p>{{end}}
 {{if .Faults}}<h3>What was done</h3>
 <p class="what">took effect: {{.Kinds}}</p>
 <table><tr><th>from</th><th>for</th><th>fault</th><th>of</th><th>took keys</th><th></th></tr>

@@ -1,0 +1,393 @@
+package election
+
+// do carries out one act.
+func (m *machine) do(w *world, a act) {
+	i := int(a.cand)
+	c := &w.cands[i]
+	switch a.op {
+	case opAdvance:
+		m.advance(w)
+	case opGoOn:
+		m.goOn(w, i)
+	case opTick:
+		m.handle(w, i, Tick{}, m.preempts(w, a))
+	case opApply:
+		m.apply(w, i, int(a.arg))
+	case opClear:
+		c.calls[callCampaign].leg, c.calls[callCampaign].late = reply, false
+	case opReceive:
+		m.receive(w, i, int(a.arg), m.preempts(w, a))
+	case opStamp:
+		w.budget.take(fPreempt)
+		call := &c.calls[a.arg]
+		call.leg, call.got, call.late = received, w.now, false
+	case opGiveUp:
+		if call := &c.calls[a.arg]; !(call.late && w.now >= call.sent+modelTTL/10) {
+			w.budget.take(fLoss)
+		}
+		m.giveUp(w, i, int(a.arg))
+	case opObserve:
+		c.calls[callObserve] = modelCall{leg: request, sent: w.now}
+	case opWatch:
+		m.watch(w, i)
+	case opSessionOver:
+		w.budget.take(fLoss)
+		m.handle(w, i, SessionOver{c.core.session}, false)
+	case opWorkEnds:
+		if c.work == working {
+			w.budget.take(fWorkReturns)
+		}
+		token := c.workToken
+		c.work, c.lateWork = noWork, false
+		m.handle(w, i, WorkEnded{int64(token)}, false)
+	case opKASend, opKAAck, opKAReceive, opKAStamp, opKADrop:
+		m.doKA(w, i, a)
+	default:
+		m.doFault(w, a)
+	}
+	w.tidy()
+}
+
+func (m *machine) preempts(w *world, a act) bool { return a.arg2 == 1 && w.budget.take(fPreempt) }
+
+// watch delivers how the own key stands now. Writes in between are passed over; deletion ends it.
+func (m *machine) watch(w *world, i int) {
+	c := &w.cands[i]
+	c.lateWatch = false
+	n := c.core.session
+	slot := w.etcd.keySlot(c.name)
+	if slot < 0 {
+		c.watchGone = true
+		m.handle(w, i, OwnKeyDeleted{n}, false)
+		return
+	}
+	k := w.etcd.keys[slot]
+	c.watchMod = k.mod
+	m.handle(w, i, OwnKeyPut{n, KeyState{Token: int64(k.token), Mod: int64(k.mod), Lease: LeaseID(k.lease), Own: !k.foreign}}, false)
+}
+
+// doKA moves a keep-alive on.
+func (m *machine) doKA(w *world, i int, a act) {
+	c := &w.cands[i]
+	switch a.op {
+	case opKASend:
+		c.lateKA = false
+		c.nextKA = w.now + modelTTL/5 // the library would sooner; more than two under way show nothing more
+		for j := range c.kas {
+			if c.kas[j].leg == idle {
+				c.kas[j] = modelKA{leg: request, lease: c.kept, sent: w.now}
+				return
+			}
+		}
+	case opKAAck:
+		ka := &c.kas[c.kaHead(request)]
+		if a.arg2 == 0 {
+			m.ack(w, ka)
+		} else {
+			m.oldAck(w, ka)
+		}
+	case opKAStamp:
+		w.budget.take(fPreempt)
+		c.kas[0].leg, c.kas[0].got, c.kas[0].late = received, w.now, false
+	case opKAReceive:
+		m.receiveKA(w, i, m.preempts(w, a))
+	case opKADrop:
+		if a.arg == 1 { // a loop that stands still: the library takes the answer, nobody else does
+			c.nextKA = w.now + kaInterval
+			c.shiftKA()
+			return
+		}
+		if !(c.kas[0].late && w.now >= c.kas[0].sent+modelTTL/8) {
+			w.budget.take(fLoss)
+		}
+		c.kas = [maxKAs]modelKA{}
+	}
+}
+
+// kaInterval is a third of the TTL, rounded up to the library's tick.
+const kaInterval = (modelTTL/3/500 + 1) * 500
+
+// ack is the leader's answer: a lease that is there is renewed, even while its revoke is under way
+// (etcd-io/etcd#14758).
+func (m *machine) ack(w *world, ka *modelKA) {
+	e := &w.etcd
+	ka.leg, ka.late, ka.term = reply, false, e.term
+	slot := e.leaseSlot(ka.lease)
+	if slot < 0 {
+		ka.denied = true
+		return
+	}
+	e.leases[slot].until = max(e.leases[slot].until, w.now+modelEarliest)
+}
+
+// oldAck is the answer of a leader that does not know that it was deposed: its own view of the lease
+// is renewed, or it knows no such lease.
+func (m *machine) oldAck(w *world, ka *modelKA) {
+	w.budget.take(fOldAck)
+	e := &w.etcd
+	ka.leg, ka.late, ka.term = reply, false, e.oldTerm
+	slot := e.oldSlot(ka.lease)
+	if slot < 0 {
+		ka.denied = true
+		return
+	}
+	e.old[slot].until = max(e.old[slot].until, w.now+modelEarliest)
+}
+
+func (c *modelCand) shiftKA() {
+	copy(c.kas[:], c.kas[1:])
+	c.kas[maxKAs-1] = modelKA{}
+}
+
+// receiveKA gives an answered keep-alive to the loop. A denial that carries an older raft term than
+// the lease's grant is kept from the library (renewalStream.RecvMsg); any other ends its session.
+func (m *machine) receiveKA(w *world, i int, preempted bool) {
+	c := &w.cands[i]
+	ka := c.kas[0]
+	if ka.leg == reply {
+		ka.got = w.now
+	}
+	c.shiftKA()
+	r := Renewal{Lease: LeaseID(ka.lease), Sent: inst(ka.sent), Received: inst(ka.got), RaftTerm: uint64(ka.term), TTL: modelTTL.duration()}
+	if ka.denied {
+		r.TTL = 0
+	}
+	c.nextKA = w.now + kaInterval
+	m.handle(w, i, Renewed{c.core.session, r}, preempted)
+}
+
+func (m *machine) doFault(w *world, a act) {
+	i := int(a.cand)
+	c := &w.cands[i]
+	b := &w.budget
+	switch a.op {
+	case opPoll:
+		b.take(fPoll)
+		m.poll(w, i)
+	case opRead:
+		b.take(fReader)
+		c.reading, c.readDesk, c.readClock = true, c.desk, w.now
+	case opEndRead:
+		m.endRead(w, i, a.arg == 1)
+	case opPause:
+		b.take(fPause)
+		c.paused = true
+	case opWake:
+		c.paused = false
+	case opStall:
+		b.take(fStall)
+		c.stalled = true
+	case opShutdown:
+		b.take(fShutdown)
+		m.handle(w, i, ShutdownAsked{}, false)
+	case opCrash:
+		b.take(fCrash)
+		m.crash(w, i)
+	case opRestart:
+		m.start(w, i)
+	case opDelete, opOverwrite, opRevokeLease:
+		b.take(fOperator)
+		m.operate(w, a)
+	case opRivalGoes:
+		id := w.etcd.keys[a.arg].lease
+		m.revoke(w, id, byExpiry)
+	default:
+		m.doEtcd(w, a)
+	}
+}
+
+func (m *machine) doEtcd(w *world, a act) {
+	b := &w.budget
+	switch a.op {
+	case opElect:
+		b.take(fElect)
+		w.elect()
+	case opPromote:
+		w.promote()
+	case opDecide:
+		w.etcd.propose(uint8(a.arg))
+	case opOldDecide:
+		b.take(fOldRevoke)
+		w.etcd.propose(uint8(a.arg))
+	case opRevoke:
+		m.revoke(w, uint8(a.arg), byExpiry)
+	case opZombie:
+		b.take(fZombie)
+		m.rise(w, int(a.arg))
+	case opRestore:
+		b.take(fRestore)
+		m.restore(w)
+	}
+}
+
+// operate does behind the program's back what it does not promise to survive without a gap.
+func (m *machine) operate(w *world, a act) {
+	k := &w.etcd.keys[a.arg]
+	switch a.op {
+	case opDelete:
+		w.excuse(k.token)
+		m.removeKey(w, int(a.arg), byOperator)
+		w.etcd.rev++
+	case opOverwrite: // a plain put: no lease
+		w.excuse(k.token)
+		w.etcd.rev++
+		k.mod, k.lease, k.foreign = w.etcd.rev, 0, true
+	case opRevokeLease:
+		w.excuse(k.token)
+		m.revoke(w, k.lease, byOperator)
+	}
+}
+
+// start starts a process.
+func (m *machine) start(w *world, i int) {
+	n := w.cands[i].incarnation + 1
+	w.cands[i] = modelCand{up: true, incarnation: n}
+	w.cands[i].core = core{releaseNow: m.scope.releaseNow, phase: Connecting}
+	m.handle(w, i, Tick{}, false)
+}
+
+// crash kills a process with its work. What it sent may still be applied.
+func (m *machine) crash(w *world, i int) {
+	c := &w.cands[i]
+	for kind := range c.calls {
+		m.buryCall(w, i, kind)
+	}
+	w.cands[i] = modelCand{incarnation: c.incarnation}
+}
+
+// restore puts etcd back to the scope's snapshot: its members are new, and all connections break.
+func (m *machine) restore(w *world) {
+	for i := range w.etcd.keys {
+		if w.etcd.keys[i].token != 0 {
+			w.excuse(w.etcd.keys[i].token)
+		}
+	}
+	term := w.etcd.term
+	w.etcd = *m.scope.snapshot
+	w.etcd.term, w.etcd.oldTerm, w.etcd.promoted = term+1, 0, false
+	w.restored = true
+	w.now++ // what is asked afterwards is asked later
+	w.zombies = [maxZombies]modelZombie{}
+	for i := range w.cands {
+		w.cands[i].kas = [maxKAs]modelKA{}
+		for kind := range w.cands[i].calls {
+			if call := &w.cands[i].calls[kind]; call.leg == waiting {
+				call.leg, call.token, call.ok = reply, 0, false
+			}
+		}
+	}
+}
+
+// mayAdvance reports whether time may pass: everything that would by right happen at once has either
+// happened or is paid for as a delay.
+func (m *machine) mayAdvance(w *world) bool {
+	if m.nextInstant(w) > m.scope.horizon {
+		return false
+	}
+	return m.charge(w, false) <= int(w.budget[fDelay])
+}
+
+// advance lets time pass to the next instant at which something can matter.
+func (m *machine) advance(w *world) {
+	w.budget[fDelay] -= uint8(m.charge(w, true))
+	w.now = m.nextInstant(w)
+	for i := range w.cands {
+		c := &w.cands[i]
+		if c.up && !c.paused && !c.stalled && c.turn == betweenTurns && !c.lateTick {
+			c.lastLoop = w.now // its idle turns change nothing
+		}
+	}
+}
+
+// charge counts what would have to happen before time passes and has not been paid for.
+func (m *machine) charge(w *world, pay bool) int {
+	n := 0
+	one := func(due bool, late *bool) {
+		if due && !*late {
+			n++
+			if pay {
+				*late = true
+			}
+		}
+	}
+	e := &w.etcd
+	one(!e.promoted, &e.promLate)
+	for i := range e.revokes {
+		one(e.revokes[i].lease != 0 && e.promoted, &e.revokes[i].late)
+	}
+	for i := range m.scope.cands {
+		c := &w.cands[i]
+		if !c.up {
+			continue
+		}
+		awake := !c.paused
+		loop := awake && !c.stalled && c.turn == betweenTurns
+		clear := m.mayClear(w, i)
+		for kind := range c.calls {
+			call := &c.calls[kind]
+			due := call.leg == request && e.promoted || call.leg == waiting && clear || loop && (call.leg == reply || call.leg == received)
+			one(due, &call.late)
+		}
+		for j := range c.kas {
+			l := c.kas[j].leg
+			one(l == request && e.promoted || awake && (loop || c.stalled) && (l == reply || l == received), &c.kas[j].late)
+		}
+		if !awake {
+			continue
+		}
+		one(m.kaDue(w, i), &c.lateKA)
+		one(loop && m.watchDue(w, i), &c.lateWatch)
+		one(loop && m.tickDue(w, i), &c.lateTick)
+		one(loop && c.work == told, &c.lateWork)
+	}
+	return n
+}
+
+// nextInstant is the first later instant at which something can matter: a lease can first be found
+// expired, certainty ends or is about to, the core wakes, a promise ends, a keep-alive falls due; or
+// the grid's next point.
+func (m *machine) nextInstant(w *world) tick {
+	next := w.now - w.now%m.scope.grid + m.scope.grid
+	sooner := func(t tick) {
+		if t > w.now && t < next {
+			next = t
+		}
+	}
+	e := &w.etcd
+	for i := range e.leases {
+		if e.leases[i].id != 0 && e.promoted {
+			sooner(e.leases[i].until)
+		}
+		if e.oldTerm != 0 && w.budget[fOldRevoke] > 0 && e.old[i].id != 0 {
+			sooner(e.old[i].until)
+		}
+	}
+	for _, p := range w.promises {
+		if p.token != 0 {
+			sooner(p.until)
+		}
+	}
+	for i := range m.scope.cands {
+		c := &w.cands[i]
+		if !c.up {
+			continue
+		}
+		if at := c.core.wake(); at > 0 {
+			sooner(tickAt(at))
+		}
+		if f := &c.desk.facts; f.term {
+			end := tickAt(f.deadline.Add(-f.margin))
+			if m.scope.fine {
+				sooner(end - 1)
+			}
+			sooner(end)
+		}
+		if c.kept != 0 {
+			sooner(c.nextKA)
+		}
+		if c.core.stage == open && !c.core.term.begun {
+			sooner(tickAt(c.core.lease.acked.Add(-Margin(c.core.lease.ttl))))
+		}
+	}
+	return next
+}

@@ -1,0 +1,123 @@
+package election
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// The prefixes: how a scope's world has come to where its exploration starts, on the fair schedule.
+
+func (m *machine) fairly(w *world, until func() bool) {
+	for range 2000 {
+		if until() {
+			return
+		}
+		a, ok := m.fairAct(w)
+		if !ok {
+			a = act{op: opAdvance}
+		}
+		m.fairDo(w, a)
+	}
+	m.fail("the prefix is reached", "the scope's start is not")
+}
+
+// nobody: the electors start in an empty election.
+func nobody(m *machine, w *world) {
+	for i := range m.scope.cands {
+		m.start(w, i)
+	}
+}
+
+// alone: one elector has asked for a session.
+func alone(m *machine, w *world) { m.start(w, 0) }
+
+// aLeads: a leads and the others stand in the queue.
+func aLeads(m *machine, w *world) {
+	for i := range m.scope.cands {
+		m.start(w, i)
+		m.fairly(w, func() bool {
+			c := &w.cands[i]
+			return i == 0 && m.look(w, 0).Leading || i > 0 && c.calls[callCampaign].leg == waiting
+		})
+	}
+	m.fairly(w, func() bool { _, busy := m.fairAct(w); return !busy })
+}
+
+// scopes lists the small worlds. A scope is there for what can only happen in it.
+func scopes() []*scope {
+	const grid = tick(3500)
+	return []*scope{
+		{name: "handover", cands: 2, prefix: aLeads, horizon: 21_000, grid: grid, fairOneIn: 8,
+			budget: budget{fDelay: 2}},
+		{name: "paused", cands: 2, prefix: aLeads, horizon: 21_000, grid: grid, fairOneIn: 8,
+			budget: budget{fDelay: 1, fPause: 1}},
+		{name: "startup", cands: 2, prefix: nobody, horizon: 12_000, grid: grid, fairOneIn: 8,
+			budget: budget{fDelay: 1}, breaks: true},
+		{name: "deposed-acks", cands: 2, prefix: aLeads, horizon: 21_000, grid: grid, fairOneIn: 16,
+			budget: budget{fDelay: 1, fElect: 1, fOldAck: 2}},
+		{name: "woken-revokes", cands: 2, prefix: aLeads, horizon: 21_000, grid: grid, fairOneIn: 16,
+			budget: budget{fDelay: 1, fElect: 1, fOldRevoke: 2}},
+		{name: "rebind-lost-replies", cands: 1, prefix: aLeads, horizon: 21_000, grid: grid, fairOneIn: 4,
+			budget: budget{fDelay: 1, fElect: 1, fLoss: 1, fZombie: 1, fOldRevoke: 1}},
+		{name: "late-replies", cands: 1, prefix: alone, horizon: 21_000, grid: grid, fairOneIn: 4,
+			budget: budget{fDelay: 3}},
+		{name: "promises-and-release", cands: 2, prefix: aLeads, horizon: 12_000, grid: grid, fairOneIn: 4, fine: true,
+			budget: budget{fDelay: 1, fPoll: 1, fShutdown: 1, fWorkReturns: 1}},
+		{name: "release-now", cands: 2, prefix: aLeads, horizon: 12_000, grid: grid, fairOneIn: 4, releaseNow: true,
+			budget: budget{fDelay: 1, fPoll: 1, fShutdown: 1, fLoss: 1, fZombie: 1}},
+		{name: "preempted-readers", cands: 1, prefix: aLeads, horizon: 14_000, grid: grid, fairOneIn: 8, fine: true,
+			budget: budget{fDelay: 1, fPreempt: 1, fReader: 1, fPoll: 1, fShutdown: 1}},
+		{name: "operator", cands: 2, prefix: aLeads, horizon: 12_000, grid: grid, fairOneIn: 8,
+			budget: budget{fDelay: 1, fOperator: 1}},
+		{name: "restore", cands: 2, prefix: aLeadsThenSnapshot, horizon: 21_000, grid: grid, observe: true, evidence: true,
+			budget: budget{fDelay: 1, fRestore: 1}},
+		{name: "deadlocked-loop", cands: 2, prefix: aLeads, horizon: 21_000, grid: grid, fairOneIn: 1,
+			budget: budget{fStall: 1}},
+		{name: "crash-restart", cands: 2, prefix: aLeads, horizon: 14_000, grid: grid, fairOneIn: 8, restarts: true,
+			budget: budget{fDelay: 1, fCrash: 1, fZombie: 1}},
+		{name: "three-candidates", cands: 3, prefix: aLeads, horizon: 12_000, grid: grid, fairOneIn: 16,
+			budget: budget{fPause: 1, fShutdown: 1}},
+	}
+}
+
+// aLeadsThenSnapshot: the snapshot is of the beginning, before anybody stood.
+func aLeadsThenSnapshot(m *machine, w *world) {
+	old := w.etcd
+	aLeads(m, w)
+	m.scope.snapshot = &old
+}
+
+// stateCap bounds a scope; one that meets it is reported as capped. The short form, under the race
+// detector and with -short, looks at the beginning of each scope only; ELECTOR_MODEL=full asks for all
+// of it all the same.
+func stateCap() int {
+	if (raceDetector || testing.Short()) && os.Getenv("ELECTOR_MODEL") != "full" {
+		return 20_000
+	}
+	return 600_000
+}
+
+// TestModel explores every interleaving of each small scope. A violation prints its whole way from the
+// start.
+func TestModel(t *testing.T) {
+	var total outcome
+	violations := 0
+	for _, s := range scopes() {
+		t.Run(s.name, func(t *testing.T) {
+			o := explore(s, stateCap())
+			t.Log(o)
+			total.states += o.states
+			total.transitions += o.transitions
+			total.fair += o.fair
+			total.took += o.took
+			if o.violation != nil {
+				violations++
+				t.Errorf("%s: %s\n%s\nrepeat with: go test -run 'TestModel/%s' ./internal/election",
+					o.violation.invariant, o.violation.detail, o.trace, s.name)
+			}
+		})
+	}
+	fmt.Fprintf(os.Stdout, "model: %d states of %d bytes, %d transitions, %d fair schedules, %d violations, %.1fs\n",
+		total.states, worldSize, total.transitions, total.fair, violations, total.took.Seconds())
+}

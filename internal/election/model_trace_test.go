@@ -1,0 +1,142 @@
+package election
+
+import (
+	"fmt"
+	"strings"
+)
+
+// tracer tells a way through the model in words, by going it again.
+type tracer struct {
+	m *machine
+	w *world
+	strings.Builder
+}
+
+func newTracer(s *scope, w *world) *tracer {
+	t := &tracer{m: newMachine(s), w: w}
+	t.state()
+	return t
+}
+
+// step says what an act does, does it, and says how things stand then.
+func (t *tracer) step(a act, fair bool) {
+	fmt.Fprintf(t, "%9v  %s\n", t.w.now, t.m.describe(t.w, a))
+	if fair {
+		t.m.fairDo(t.w, a)
+	} else {
+		t.m.do(t.w, a)
+	}
+	t.state()
+}
+
+// settle says that the faults have stopped.
+func (t *tracer) settle() {
+	t.WriteString("           -- no more faults; everything is delivered at once\n")
+	t.w.budget = budget{}
+	t.w.zombies = [maxZombies]modelZombie{}
+}
+
+// state is a line for etcd and one for each candidate.
+func (t *tracer) state() {
+	w := t.w
+	fmt.Fprintf(t, "             etcd: raft term %d", w.etcd.term)
+	if !w.etcd.promoted {
+		t.WriteString(" (not promoted)")
+	}
+	fmt.Fprintf(t, ", revision %d;", w.etcd.rev)
+	for _, k := range w.etcd.keys {
+		if k.token != 0 {
+			fmt.Fprintf(t, " key(%s token %d mod %d lease %d)", ownerName(k.owner), k.token, k.mod, k.lease)
+		}
+	}
+	for _, l := range w.etcd.leases {
+		if l.id != 0 {
+			fmt.Fprintf(t, " lease(%d until %v)", l.id, l.until)
+		}
+	}
+	t.WriteByte('\n')
+	for i := range t.m.scope.cands {
+		c := &w.cands[i]
+		if !c.up {
+			continue
+		}
+		a := t.m.look(w, i)
+		fmt.Fprintf(t, "             %s: %s", modelNames[i], c.core.phase)
+		if a.Leading && !c.paused {
+			fmt.Fprintf(t, " YES token %d for %v", c.desk.facts.token, a.LeaseLeft)
+		}
+		if c.core.term.begun {
+			fmt.Fprintf(t, " deadline %v", tickAt(c.core.term.deadline))
+		}
+		if c.core.stage == open {
+			fmt.Fprintf(t, " lease %d (raft term %d, acknowledged to %v)", c.core.lease.id, c.core.lease.raftTerm, tickAt(c.core.lease.acked))
+		}
+		if c.turn != betweenTurns {
+			t.WriteString(" within a turn")
+		}
+		t.WriteByte('\n')
+	}
+}
+
+func ownerName(owner int8) string {
+	if owner < 0 {
+		return "rival"
+	}
+	return modelNames[owner]
+}
+
+var callNames = [numCalls]string{"open", "campaign", "confirmation", "rebind", "observation", "close"}
+
+var opNames = [...]string{
+	opAdvance: "time passes", opGoOn: "the loop's turn goes on", opTick: "the loop's timer", opApply: "etcd applies",
+	opClear: "the campaign's wait finds no older key", opReceive: "receives the reply to", opStamp: "the reply is stamped and waits for the loop:",
+	opGiveUp: "gives up its", opObserve: "asks who leads", opKASend: "sends a keep-alive", opKAAck: "acknowledges the keep-alive of",
+	opKAReceive: "receives a keep-alive's acknowledgement", opKAStamp: "a keep-alive's acknowledgement is stamped and waits for the loop",
+	opKADrop: "the keep-alive stream breaks", opWatch: "the own key's watch tells", opSessionOver: "the session is over",
+	opWorkEnds: "the work ends", opPoll: "answers a poller", opRead: "a reader is stopped within its evaluation",
+	opEndRead: "the stopped reader goes on", opPause: "the process is stopped", opWake: "the process goes on",
+	opStall: "the loop stands still for good", opShutdown: "is asked to stop", opCrash: "is killed", opRestart: "is started again",
+	opElect: "another etcd leader is elected", opPromote: "the etcd leader is promoted", opDecide: "etcd finds expired and proposes to revoke lease",
+	opOldDecide: "the deposed etcd leader finds expired and forwards a revoke of lease", opRevoke: "etcd revokes lease",
+	opZombie: "a request that was given up is applied:", opDelete: "an operator deletes key", opOverwrite: "an operator overwrites key",
+	opRevokeLease: "an operator revokes the lease of key", opRestore: "etcd is restored from an older snapshot", opRivalGoes: "the rival's key goes",
+}
+
+// describe says what an act will do in a world.
+func (m *machine) describe(w *world, a act) string {
+	who := modelNames[a.cand] + ": "
+	text := opNames[a.op]
+	tail := ""
+	switch a.op {
+	case opAdvance:
+		return fmt.Sprintf("%s to %v", text, m.nextInstant(w))
+	case opElect, opPromote, opRestore:
+		return text
+	case opDecide, opOldDecide, opRevoke:
+		return fmt.Sprintf("%s %d", text, a.arg)
+	case opDelete, opOverwrite, opRevokeLease, opRivalGoes:
+		return fmt.Sprintf("%s with token %d", text, w.etcd.keys[a.arg].token)
+	case opZombie:
+		return fmt.Sprintf("%s %+v", text, w.zombies[a.arg])
+	case opApply, opReceive, opStamp, opGiveUp:
+		tail = " " + callNames[a.arg]
+		if a.op == opApply || a.op == opReceive {
+			tail += fmt.Sprintf(" (request %d)", w.cands[a.cand].calls[a.arg].stage+1)
+		}
+	case opKAAck:
+		who, tail = "etcd ", " "+modelNames[a.cand]
+		if a.arg2 == 1 {
+			who = "the deposed etcd leader "
+		}
+		return who + text + tail
+	case opEndRead:
+		tail = " from before its clock reading"
+		if a.arg == 1 {
+			tail = " from after its clock reading"
+		}
+	}
+	if a.arg2 == 1 {
+		tail += ", and the loop is stopped before it publishes"
+	}
+	return who + text + tail
+}

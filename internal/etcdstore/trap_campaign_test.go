@@ -202,7 +202,7 @@ func TestNestedNamesBlockOneAnotherAndNamesThatBeginAlikeDoNot(t *testing.T) {
 
 	short, long := newBed(t, b.client.Endpoints()), newBed(t, b.client.Endpoints())
 	long.election = short.election + "-and-more"
-	short.join("a", 5*time.Second, nil).awaitPhase(election.Leader)
 	long.join("b", 5*time.Second, nil).awaitPhase(election.Leader)
+	short.join("a", 5*time.Second, nil).awaitPhase(election.Leader)
 	short.join("c", 5*time.Second, nil).await("naming a", func(s election.State) bool { return s.Leader.Identity == "a" })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -93,13 +94,16 @@ func (c *conn) write(ctx context.Context, p *pipe) {
 func (c *conn) dial(ctx context.Context) bool {
 	limited, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	far, err := new(net.Dialer).DialContext(limited, "tcp", c.link.target)
+	// A dial that is called off when the target has accepted already must not look like the end of a stream.
+	dialer := net.Dialer{ControlContext: lingerless}
+	far, err := dialer.DialContext(limited, "tcp", c.link.target)
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	if err != nil {
 		c.pipes[down].push(item{kind: breach, read: time.Now()})
 	} else {
 		c.far = far.(*net.TCPConn)
+		_ = c.far.SetLinger(-1)
 		if c.over {
 			c.reset(c.far)
 			return false
@@ -108,6 +112,15 @@ func (c *conn) dial(ctx context.Context) bool {
 	}
 	c.link.workers.Go(func() { c.write(ctx, c.pipes[down]) })
 	return err == nil
+}
+
+// lingerless makes a socket that sends a reset when it is closed.
+func lingerless(_ context.Context, _, _ string, raw syscall.RawConn) error {
+	var err error
+	controlled := raw.Control(func(fd uintptr) {
+		err = syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	})
+	return errors.Join(controlled, err)
 }
 
 // abort ends the connection with a reset to both sides; the link's mutex is held.

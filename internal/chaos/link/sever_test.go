@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"io"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -80,6 +81,57 @@ func TestAWriteThatIsUnderWayIsCutShortBySever(t *testing.T) {
 	})
 }
 
+// The hole is in the Write alone: nothing else is on its way when the link is severed, and it has healed before
+// the Write has come to its end.
+func TestAHoleInAWriteIsNoticedAfterHealing(t *testing.T) {
+	both(t, func(t *testing.T, b *bed, from, to *peer, up, down bool) {
+		p := b.only(up)
+		for sent := int64(0); sent == 0 || !b.stuck(p, sent); sent += 16 << 10 {
+			from.say(string(make([]byte, 16<<10)))
+		}
+		b.Sever(up, down)
+		b.Heal()
+		to.until(patience)
+		if n, err := io.Copy(io.Discard, to); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("after %d bytes the stream with a hole ended so: %v", n, err)
+		}
+	})
+}
+
+// only is the pipe of the only connection in a direction.
+func (b *bed) only(upward bool) *pipe {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.conns {
+		if upward {
+			return c.pipes[up]
+		}
+		return c.pipes[down]
+	}
+	b.t.Fatal("there is no connection")
+	return nil
+}
+
+// stuck waits until all that was sent has been passed on, and reports whether instead the last Write waits for
+// its receiver.
+func (b *bed) stuck(p *pipe, sent int64) bool {
+	b.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 300 {
+		b.mu.Lock()
+		passed := b.stats.Passed
+		b.mu.Unlock()
+		if passed >= sent {
+			return false
+		}
+		<-tick.C
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return p.writing && len(p.queue) == 0
+}
+
 func TestTheEndOfAStreamIsLostToo(t *testing.T) {
 	both(t, func(t *testing.T, b *bed, from, to *peer, up, down bool) {
 		b.Sever(up, down)
@@ -123,6 +175,17 @@ func TestNewConnectionsToASeveredLinkAreSilent(t *testing.T) {
 	speaks.isReset()
 	far := b.accept() // of the one that lost nothing
 	ends{waits, far}.converse()
+}
+
+func TestAConnectionThatWasOpeningWhenTheLinkWasSeveredOpensAfterwards(t *testing.T) {
+	b := newBed(t)
+	b.Hold(true, true)
+	near := b.dial()
+	b.eventually("it was accepted", func(s Stats) bool { return s.Conns == 1 })
+	b.Sever(true, true)
+	b.Heal()
+	b.Release()
+	ends{near, b.accept()}.converse()
 }
 
 func TestALinkSeveredDownwardsLetsRequestsThrough(t *testing.T) {

@@ -153,7 +153,9 @@ func TestLibraryCallsHangWhileEtcdStandsStillAndTheStoresDoNot(t *testing.T) {
 	if o := await(t, "the campaign's end", waiting); o.err == nil {
 		t.Errorf("won %+v without etcd", o.won)
 	}
-	leads.Close(true, leads.claim(won.won))
+	released := make(chan struct{})
+	go func() { leads.Close(true, leads.claim(won.won)); close(released) }()
+	await(t, "the store's Close's end", released)
 	t.Logf("the store's Close ends after %v", now().Sub(began))
 	still(t, "the library's NewSession ended", opened)
 	still(t, "the library's Campaign ended", campaigned)

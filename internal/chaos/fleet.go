@@ -90,6 +90,19 @@ func (l *lane) stop(ctx context.Context) error {
 	return p.Stop(ctx)
 }
 
+// lastWords is the last line of the newest process's log.
+func (l *lane) lastWords() string {
+	l.mu.Lock()
+	path := fmt.Sprintf("%s-%d.log", l.logs, l.count)
+	l.mu.Unlock()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
+
 // fleet is all lanes.
 type fleet struct{ lanes []*lane }
 
@@ -110,9 +123,7 @@ func newFleet(o Options, g *ground, r *recorder) (*fleet, error) {
 			args = append(args, "--answer-max", g.plan.answerMax().String())
 			args = append(args, "--shutdown-release", release(g.plan.releaseNow))
 		}
-		if g.plan.auth {
-			args = append(args, "--etcd-user", "elector", "--etcd-password-file", g.passwordFile)
-		}
+		args = append(args, g.access()...)
 		l := &lane{
 			asker: newAsker(name, at, o.Kind == Elector, r), index: i, recorder: r, logs: filepath.Join(o.Dir, name),
 			argv: append(append(g.exec(i), o.Program), args...), releaseNow: o.Kind == Elector && g.plan.releaseNow,
@@ -192,6 +203,9 @@ func (f *fleet) awaitCandidates(ctx context.Context, patience time.Duration) err
 		for {
 			if a := l.last.Load(); a != nil && (a.Registered || a.Yes || a.State == "follower") {
 				break
+			}
+			if p := l.process(); p.ExitCode() > 0 {
+				return fmt.Errorf("elector %s has ended with %s: %s", l.elector, p.Exit(), l.lastWords())
 			}
 			if !pause(ctx, 10*time.Millisecond) {
 				return fmt.Errorf("wait for %s to stand in the queue: %w", l.elector, context.Cause(ctx))

@@ -49,7 +49,11 @@ func newGround(ctx context.Context, o Options, p plan) (*ground, error) {
 		opts.Host, opts.Wrap = g.lab.Addr, g.lab.Exec
 	}
 	if p.auth {
-		opts.Auth, opts.AuthTokenTTL = &devetcd.Auth{}, 5*time.Second
+		// Electors send passwords through TLS only.
+		opts.Auth, opts.AuthTokenTTL, opts.TLS = &devetcd.Auth{}, 5*time.Second, true
+		if g.lab != nil {
+			opts.ServerIPs = []string{g.lab.Addr(-1)} // of the links
+		}
 		g.passwordFile = filepath.Join(o.Dir, "password")
 		if err := os.WriteFile(g.passwordFile, []byte("secret\n"), 0o600); err != nil {
 			return g, err
@@ -106,6 +110,18 @@ func (g *ground) close(dir string) error {
 		errs = append(errs, g.lab.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// access is how electors prove who they are to etcd.
+func (g *ground) access() []string {
+	if !g.plan.auth {
+		return nil
+	}
+	f := g.etcd.TLS()
+	return []string{
+		"--etcd-user", "elector", "--etcd-password-file", g.passwordFile,
+		"--etcd-cacert", f.CACert, "--etcd-cert", f.ClientCert, "--etcd-key", f.ClientKey,
+	}
 }
 
 // exec is what to put before the command line of an elector.

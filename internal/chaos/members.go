@@ -111,13 +111,16 @@ func (n *nemesis) leaderDepose(ctx context.Context, s step) error {
 		return err
 	}
 	f := n.recorder.begin(history.LeaderDepose, "woken among the deposed", memberName(old))
-	deposed, err := n.depose(ctx, old, s.lasts, nil)
+	wait := func() error { pause(ctx, s.lasts); return nil }
+	awake := func() error { pause(ctx, n.ttl/2); return nil }
+	deposed, err := n.depose(ctx, old, wait, awake)
 	f.end(err == nil && deposed)
 	return errors.Join(err, n.whole(ctx))
 }
 
-// depose is the fault itself; woken is called, if there is one, before the member is woken.
-func (n *nemesis) depose(ctx context.Context, old int, wait time.Duration, woken func() error) (deposed bool, err error) {
+// depose is the fault itself. It calls frozen when another member leads and the old leader still stands
+// still, and awake when that runs again and is still cut off from its peers.
+func (n *nemesis) depose(ctx context.Context, old int, frozen, awake func() error) (deposed bool, err error) {
 	m := n.ground.etcd.Member(old)
 	if err := m.Pause(); err != nil {
 		return false, err
@@ -127,14 +130,13 @@ func (n *nemesis) depose(ctx context.Context, old int, wait time.Duration, woken
 		var next int
 		if next, err = n.etcdLeader(ctx); err == nil {
 			deposed = next != old
-			pause(ctx, wait)
+			err = frozen()
 		}
 	}
-	if woken != nil && err == nil {
-		err = woken()
-	}
 	err = errors.Join(err, m.Resume())
-	pause(ctx, n.ttl/2)
+	if err == nil {
+		err = awake()
+	}
 	if heal != nil {
 		err = errors.Join(err, heal())
 	}

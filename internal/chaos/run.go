@@ -135,7 +135,7 @@ func (r *run) announce() {
 	}
 	auth := "no password"
 	if r.plan.auth {
-		auth = "passwords with tokens of 5 s"
+		auth = "TLS and passwords, whose tokens last 5 s"
 	}
 	r.opts.say("seed %d: %d electors, TTL %v, --shutdown-release=%s, etcd with %s, through links:%s",
 		r.opts.Seed, r.plan.electors, r.plan.ttl, release(r.plan.releaseNow), auth, links)
@@ -172,10 +172,14 @@ func (r *run) observe(ctx context.Context, g *errgroup.Group) error {
 
 // perform plays the scenario to its end, and the calm that follows.
 func (r *run) perform(ctx context.Context) error {
-	if err := r.fleet.awaitCandidates(ctx, startPatience); err != nil {
-		return err
+	err := r.fleet.awaitCandidates(ctx, startPatience)
+	if err == nil {
+		_, _, err = r.fleet.awaitLeader(ctx, startPatience, nil)
 	}
-	if _, _, err := r.fleet.awaitLeader(ctx, startPatience, nil); err != nil {
+	if ctx.Err() != nil {
+		return nil // interrupted
+	}
+	if err != nil {
 		return err
 	}
 	pause(ctx, r.plan.ttl/2)
@@ -184,7 +188,7 @@ func (r *run) perform(ctx context.Context) error {
 	watchdog, stop := context.WithCancel(playing)
 	var supervisors errgroup.Group
 	supervisors.Go(func() error { r.supervise(watchdog, cancel); return nil })
-	err := r.play(playing)
+	err = r.play(playing)
 	if err == nil && playing.Err() == nil {
 		err = r.calm(playing)
 	}

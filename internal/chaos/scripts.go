@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/elector-dev/elector/internal/chaos/history"
@@ -50,19 +51,19 @@ func (d *director) deposeRound(ctx context.Context, l *lane, token int64) error 
 	_, still := l.leads()
 	f := d.recorder.begin(history.LeaderDepose, "the leading elector reaches only this member", memberName(old))
 	stale := d.recorder.staleAcks()
-	begun := now()
-	deposed, err := d.nemesis.depose(ctx, old, 0, func() error {
-		pause(ctx, d.ttl*55/100-now().Sub(begun))
+	frozen := now().Add(d.ttl * 55 / 100) // long enough for keep-alives to queue, and not for the lease to end
+	var next *lane
+	var t int64
+	deposed, err := d.nemesis.depose(ctx, old, func() error {
+		pause(ctx, frozen.Sub(now()))
 		return nil
+	}, func() (err error) {
+		// Healed earlier, the member would take the elector's keep-alives to the new leader.
+		next, t, err = d.successor(ctx, token)
+		pause(ctx, d.ttl/2) // the fooled one, if there is one, goes on saying yes
+		return err
 	})
 	f.end(err == nil && deposed)
-	if err != nil {
-		_, undo := rejoin()
-		cut.end(false)
-		return errors.Join(err, undo)
-	}
-	next, t, err := d.successor(ctx, token)
-	pause(ctx, d.ttl/2) // the fooled one, if there is one, goes on saying yes
 	_, undo := rejoin()
 	cut.end(err == nil && undo == nil)
 	if err = errors.Join(err, undo, d.whole(ctx)); err != nil {
@@ -96,7 +97,7 @@ func indexesWithout(member int) []int {
 // it has them revoked through its successor. The leading elector is cut off by then, so that it cannot be
 // told: if its key goes before the time that it counts on, it says yes beside the next leader.
 func (d *director) revoke(ctx context.Context) error {
-	for range 7 {
+	for range 5 {
 		l, token, err := d.leader(ctx)
 		if err != nil {
 			return err
@@ -175,21 +176,23 @@ func (d *director) slow(ctx context.Context) error {
 	return nil
 }
 
-// restore takes etcd back to a snapshot. Some terms pass in between, so that their tokens are in the future
-// of the restored etcd.
+// restore takes etcd back to a snapshot. Some terms pass in between, so that the last one's key is not in it
+// and its token is in the future of the restored etcd.
 func (d *director) restore(ctx context.Context, bump uint64) error {
 	path := filepath.Join(d.dir, "snapshot")
-	if _, _, err := d.leader(ctx); err != nil {
-		return err
-	}
-	within, cancel := context.WithTimeout(ctx, 20*time.Second)
-	err := d.ground.etcd.Snapshot(within, path)
-	cancel()
+	l, token, err := d.leader(ctx)
 	if err != nil {
 		return err
 	}
-	for range 2 {
-		err := d.round(ctx, "asked to stop", func(l *lane, _ int64) error {
+	saved, err := d.snapshot(ctx, path)
+	if err != nil {
+		return err
+	}
+	for ; token <= saved; l, token, err = d.leader(ctx) {
+		if err != nil {
+			return err
+		}
+		err := d.round(ctx, "asked to stop", func(*lane, int64) error {
 			return d.do(ctx, step{kind: history.ElectorStop, lasts: d.ttl / 4, atLeader: true})
 		})
 		if err != nil {
@@ -199,11 +202,7 @@ func (d *director) restore(ctx context.Context, bump uint64) error {
 	if err := d.writeMuch(ctx); err != nil {
 		return err
 	}
-	l, token, err := d.leader(ctx)
-	if err != nil {
-		return err
-	}
-	if err := d.goBack(ctx, path, bump); err != nil {
+	if err := d.goBack(ctx, path, saved, bump); err != nil {
 		return err
 	}
 	d.say("etcd restored: %s led with %d before", l.elector, token)
@@ -216,6 +215,17 @@ func (d *director) restore(ctx context.Context, bump uint64) error {
 	}
 	pause(ctx, 3*d.ttl+5*time.Second) // in which nobody may begin a term
 	return d.restartAll(ctx)
+}
+
+// snapshot saves etcd and returns a revision that the file is known to hold.
+func (d *director) snapshot(ctx context.Context, path string) (revision int64, err error) {
+	r, err := d.standing(ctx)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return r.Header.Revision, d.ground.etcd.Snapshot(ctx, path)
 }
 
 // writeMuch puts so many revisions between the snapshot and the restore that the restored etcd does not
@@ -231,8 +241,8 @@ func (d *director) writeMuch(ctx context.Context) error {
 	return nil
 }
 
-// goBack is the restore itself.
-func (d *director) goBack(ctx context.Context, path string, bump uint64) error {
+// goBack is the restore itself. It takes away the keys that are younger than the snapshot.
+func (d *director) goBack(ctx context.Context, path string, saved int64, bump uint64) error {
 	r, err := d.standing(ctx)
 	if err != nil {
 		return err
@@ -242,7 +252,7 @@ func (d *director) goBack(ctx context.Context, path string, bump uint64) error {
 		kind = history.RestoreBumped
 	}
 	f := d.recorder.begin(kind, fmt.Sprintf("bumped by %d", bump), memberNames()...)
-	f.took(tokensOf(r))
+	f.took(slices.DeleteFunc(tokensOf(r), func(token int64) bool { return token <= saved }))
 	within, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	err = d.ground.etcd.Restore(within, path, bump)

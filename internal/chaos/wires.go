@@ -33,7 +33,7 @@ func newWires(lab *netlab.Lab, etcd *devetcd.Cluster, byLink []bool) (*wires, er
 	}
 	for e, wanted := range byLink {
 		for m := 0; wanted && m < etcd.Size(); m++ {
-			l, err := link.Listen(host, strings.TrimPrefix(etcd.Member(m).Endpoint(), "http://"))
+			l, err := link.Listen(host, hostPort(etcd.Member(m).Endpoint()))
 			if err != nil {
 				return w, err
 			}
@@ -58,9 +58,10 @@ func (w *wires) endpoints(elector int, etcd *devetcd.Cluster) []string {
 	if w.links[elector] == nil {
 		return etcd.Endpoints()
 	}
+	scheme, _, _ := strings.Cut(etcd.Endpoints()[0], "://")
 	var at []string
 	for _, l := range w.links[elector] {
-		at = append(at, "http://"+l.Addr())
+		at = append(at, scheme+"://"+l.Addr())
 	}
 	return at
 }
@@ -195,7 +196,7 @@ func connected(pid int, endpoint string) bool {
 	if err != nil {
 		return true
 	}
-	remote, ok := hexAddress(strings.TrimPrefix(endpoint, "http://"))
+	remote, ok := hexAddress(hostPort(endpoint))
 	if !ok {
 		return true
 	}
@@ -206,6 +207,12 @@ func connected(pid int, endpoint string) bool {
 		}
 	}
 	return false
+}
+
+// hostPort is the address in a URL.
+func hostPort(url string) string {
+	_, at, _ := strings.Cut(url, "://")
+	return at
 }
 
 // hexAddress is an IPv4 address and port as /proc/net/tcp shows it: the address backwards.

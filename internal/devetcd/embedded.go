@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -102,7 +103,7 @@ func prepare(n int, opts Options) (dir string, tls *TLSFiles, err error) {
 	if err != nil || !opts.TLS {
 		return dir, nil, err
 	}
-	var ips []string
+	ips := slices.Clone(opts.ServerIPs)
 	for i := range n {
 		ips = append(ips, opts.host(i))
 	}

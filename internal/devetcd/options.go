@@ -15,6 +15,8 @@ type Options struct {
 
 	TLS      bool   // serve clients by TLS only, and demand a certificate from them
 	ClientCN string // common name of the client certificate; default "elector"
+	// ServerIPs are further addresses that the server certificate is good for, such as those of proxies.
+	ServerIPs []string
 
 	Auth         *Auth         // enable password access; nil leaves etcd open
 	AuthToken    string        // token provider as in etcd's --auth-token; default "simple"

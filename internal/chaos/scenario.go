@@ -23,22 +23,18 @@ type script struct {
 func scripts() map[string]script {
 	const ttl = 4 * time.Second
 	return map[string]script{
-		StormScenario: {ttl: ttl},
-		"depose":      {ttl: 10 * time.Second, isolates: true, play: (*director).depose},
-		"revoke":      {ttl: 5 * time.Second, play: (*director).revoke},
-		"pause":       {ttl: ttl, play: (*director).pause},
-		"slow":        {ttl: 10 * time.Second, links: true, play: (*director).slow},
-		"handover":    {ttl: ttl, releaseNow: true, play: (*director).handover},
-		"promised":    {ttl: ttl, play: (*director).handover},
-		"kill":        {ttl: ttl, play: (*director).kill},
-		"delete":      {ttl: ttl, play: (*director).delete},
-		"move":        {ttl: ttl, play: (*director).move},
-		history.Restore: {ttl: ttl, play: func(d *director, ctx context.Context) error {
-			return d.restore(ctx, 0)
-		}},
-		history.RestoreBumped: {ttl: ttl, play: func(d *director, ctx context.Context) error {
-			return d.restore(ctx, 1_000_000)
-		}},
+		StormScenario:         {ttl: ttl},
+		"depose":              {ttl: 10 * time.Second, isolates: true, play: (*director).depose},
+		"revoke":              {ttl: 5 * time.Second, play: (*director).revoke},
+		"pause":               {ttl: ttl, play: (*director).pause},
+		"slow":                {ttl: 10 * time.Second, links: true, play: (*director).slow},
+		"handover":            {ttl: ttl, releaseNow: true, play: (*director).handover},
+		"promised":            {ttl: ttl, play: (*director).handover},
+		"kill":                {ttl: ttl, play: (*director).kill},
+		"delete":              {ttl: ttl, play: (*director).delete},
+		"move":                {ttl: ttl, play: (*director).move},
+		history.Restore:       {ttl: ttl, play: (*director).restore},
+		history.RestoreBumped: {ttl: ttl, play: (*director).restoreBumped},
 	}
 }
 

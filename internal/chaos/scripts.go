@@ -177,8 +177,8 @@ func (d *director) slow(ctx context.Context) error {
 }
 
 // restore takes etcd back to a snapshot. Some terms pass in between, so that the last one's key is not in it
-// and its token is in the future of the restored etcd.
-func (d *director) restore(ctx context.Context, bump uint64) error {
+// and its token is in the future of the restored etcd: who lived through that must not lead again.
+func (d *director) restore(ctx context.Context) error {
 	path := filepath.Join(d.dir, "snapshot")
 	l, token, err := d.leader(ctx)
 	if err != nil {
@@ -188,33 +188,59 @@ func (d *director) restore(ctx context.Context, bump uint64) error {
 	if err != nil {
 		return err
 	}
-	for ; token <= saved; l, token, err = d.leader(ctx) {
-		if err != nil {
+	for token <= saved {
+		if err := d.handOver(ctx); err != nil {
 			return err
 		}
-		err := d.round(ctx, "asked to stop", func(*lane, int64) error {
-			return d.do(ctx, step{kind: history.ElectorStop, lasts: d.ttl / 4, atLeader: true})
-		})
-		if err != nil {
+		if l, token, err = d.leader(ctx); err != nil {
 			return err
 		}
 	}
-	if err := d.writeMuch(ctx); err != nil {
-		return err
-	}
-	if err := d.goBack(ctx, path, saved, bump); err != nil {
+	if err := errors.Join(d.writeMuch(ctx), d.goBack(ctx, path, saved, 0)); err != nil {
 		return err
 	}
 	d.say("etcd restored: %s led with %d before", l.elector, token)
-	if bump > 0 {
-		next, t, err := d.fleet.awaitLeader(ctx, 2*d.leads, nil)
-		if err == nil {
-			d.say("%s leads with %d", next.elector, t)
-		}
-		return err
-	}
 	pause(ctx, 3*d.ttl+5*time.Second) // in which nobody may begin a term
 	return d.restartAll(ctx)
+}
+
+// restoreBumped restores a snapshot of the very term that goes on, with bumped revisions. The keys are those
+// that stood before, and later ones have greater tokens than ever. An elector that has seen a later term than
+// the snapshot's refuses to lead even so, since it finds an older key before all others.
+func (d *director) restoreBumped(ctx context.Context) error {
+	path := filepath.Join(d.dir, "snapshot")
+	for range 2 {
+		if _, _, err := d.leader(ctx); err != nil {
+			return err
+		}
+		saved, err := d.snapshot(ctx, path)
+		if err != nil {
+			return err
+		}
+		l, token, err := d.leader(ctx)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(d.writeMuch(ctx), d.goBack(ctx, path, saved, 1_000_000)); err != nil {
+			return err
+		}
+		next, t, err := d.leader(ctx)
+		if err != nil {
+			return err
+		}
+		d.say("etcd restored: %s led with %d before, and %s with %d since", l.elector, token, next.elector, t)
+		if err := d.handOver(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handOver stops whoever leads, as a person would.
+func (d *director) handOver(ctx context.Context) error {
+	return d.round(ctx, "asked to stop", func(*lane, int64) error {
+		return d.do(ctx, step{kind: history.ElectorStop, lasts: d.ttl / 4, atLeader: true})
+	})
 }
 
 // snapshot saves etcd and returns a revision that the file is known to hold.

@@ -225,6 +225,20 @@ func linked(t *testing.T, endpoint string) (*link.Link, []string) {
 	return l, []string{"http://" + l.Addr()}
 }
 
+// awaitMore waits until there is one more of what was told.
+func (r *requests) awaitMore(t *testing.T, key string) {
+	t.Helper()
+	for limit, before := now().Add(patience), r.count(key); r.count(key) == before; {
+		if now() > limit {
+			t.Fatalf("no further %s", key)
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-t.Context().Done():
+		}
+	}
+}
+
 // compactBehind cuts a link, compacts etcd beyond all that watches through the link have seen, and lets
 // them reconnect.
 func (b *bed) compactBehind(l *link.Link) {

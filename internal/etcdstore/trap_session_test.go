@@ -10,6 +10,7 @@ import (
 
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/etcdstore"
 )
 
 // The library's session counts its lease from when a reply arrived, so with replies that are late by a
@@ -33,21 +34,25 @@ func TestSessionDoneComesAfterTheKeyHasGoneAndAnElectorsNoBefore(t *testing.T) {
 	must(t, err)
 
 	own := newBed(t, b.client.Endpoints())
+	var told requests
+	own.change = func(c *etcdstore.Config) { c.Requests = told.tell }
 	toElector, electorThrough := linked(t, b.client.Endpoints()[0])
-	elector := own.join("a", ttl, electorThrough)
+	elector := own.join("a", 8*time.Second, electorThrough) // with patience for replies of this kind
 	leads := elector.awaitPhase(election.Leader)
+	toElector.Delay(0, 600*time.Millisecond)
 
 	gone := b.gone(believing.Key(), believing.Rev())
 	unheardGone := b.gone(unheard, put.Header.Revision)
 	ownGone := own.gone(own.prefix()+"/"+leads.Lease.String(), leads.Token)
-	toLate.Sever(true, false) // replies that are on their way still come
-	toElector.Sever(true, false)
 	done := func(s *concurrency.Session) <-chan election.Instant {
 		at := make(chan election.Instant, 1)
 		go func() { <-s.Done(); at <- now() }()
 		return at
 	}
 	libraryDone, deafDone := done(believing.session), done(deaf)
+	toLate.Sever(true, false) // replies that are on their way still come
+	told.awaitMore(t, "keepalive OK")
+	toElector.Sever(true, false)
 	elector.await("losing", func(s election.State) bool { return s.Phase != election.Leader })
 	no := now()
 	if went := await(t, "the elector's key's end", ownGone); no > went {

@@ -97,13 +97,74 @@ func TestAnInterruptedStormEndsCleanlyWithWhatWasCheckedSoFar(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a cluster")
 	}
-	ctx, interrupt := context.WithTimeout(t.Context(), 12*time.Second)
-	defer interrupt()
-	status, out, errs := runToFile(ctx, t, "--for", "5m", "--seed", "3", "--electors", "3", "--links", chaos.Proxies, "--out", t.TempDir())
-	if status != exitKept || errs != "" || !strings.Contains(out, "interrupted") {
-		t.Errorf("exit status %d, %s%s", status, out, errs)
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	figure(t, out, `chaos: (\d+) answers checked`)
+	defer out.Close()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var errs bytes.Buffer
+	status := make(chan int, 1)
+	go func() {
+		status <- run(ctx, strings.Fields("--for 5m --seed 3 --electors 3 --links proxies"), out, &errs)
+	}()
+	read := func() string {
+		text, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	tick, limit := time.NewTicker(20*time.Millisecond), time.After(90*time.Second)
+	defer tick.Stop()
+	for !strings.Contains(read(), "the faults begin") {
+		select {
+		case <-tick.C:
+		case s := <-status:
+			t.Fatalf("it ended by itself with %d: %s%s", s, read(), &errs)
+		case <-limit:
+			t.Fatalf("no fleet in time: %s", read())
+		}
+	}
+	interrupt()
+	select {
+	case s := <-status:
+		if s != exitKept || errs.String() != "" || !strings.Contains(read(), "interrupted") {
+			t.Errorf("exit status %d, %s%s", s, read(), &errs)
+		}
+	case <-time.After(90 * time.Second):
+		t.Fatal("it does not end")
+	}
+	if n := figure(t, read(), `chaos: (\d+) answers checked`); n == 0 {
+		t.Error("nothing was checked")
+	}
+}
+
+func TestProgressIsOneLineThatUpdatesItselfOnATerminalAndALineAMinuteElsewhere(t *testing.T) {
+	p := chaos.Progress{Answers: 12, Faults: 3, Left: 90 * time.Second}
+	var out bytes.Buffer
+	s := &screen{out: &out, terminal: true}
+	s.progress(p)
+	s.progress(p)
+	s.say("done")
+	const line = "12 answers checked, 3 faults, 0 violations, 1m30s left"
+	if want := line + "\r\x1b[K" + line + "\r\x1b[Kdone\n"; out.String() != want {
+		t.Errorf("on a terminal %q", out.String())
+	}
+	out.Reset()
+	s = &screen{out: &out}
+	s.progress(p)
+	s.progress(p)
+	if out.Len() > 0 {
+		t.Errorf("before a minute has passed: %q", out.String())
+	}
+	s.next = time.Now().Add(-time.Second)
+	s.progress(p)
+	s.progress(p)
+	if out.String() != line+"\n" {
+		t.Errorf("after a minute %q", out.String())
+	}
 }
 
 func TestMistakesOnTheCommandLineAreOneSentence(t *testing.T) {

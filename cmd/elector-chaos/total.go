@@ -12,7 +12,7 @@ import (
 
 // enough is the time of storms after which chance is no excuse for what was not seen: every kind of fault
 // comes once in about four minutes.
-const enough = 10 * time.Minute
+const enough = 20 * time.Minute
 
 // total is the sum of all runs.
 type total struct {
@@ -48,7 +48,7 @@ func (t *total) add(seed uint64, o chaos.Outcome) {
 	}
 	t.seen["a write refused for its old token"] += int64(f.RefusedWrites)
 	t.seen["an acknowledgement by an older etcd leader"] += o.History.Run.StaleAcks
-	t.seen["a late renewal"] += f.Renewals["late"]
+	t.seen["an acknowledged renewal that did not count"] += f.Renewals["late"] + f.Renewals["unconfirmed"] + f.Renewals["negative"]
 	t.seen["a renewal in another raft term"] += f.Renewals["term_mismatch"]
 	t.seen["a graceful stop while all else was well"] += int64(f.Stops)
 }

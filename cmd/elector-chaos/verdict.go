@@ -78,8 +78,8 @@ func (v verdict) text() string {
 	for _, u := range v.report.Unknown {
 		line("unknown          %s", u)
 	}
-	for _, u := range v.report.Vacuous {
-		line("not seen         %s", u)
+	if len(v.report.Vacuous) > 0 {
+		line("not shown        %s", strings.Join(v.report.Vacuous, "; "))
 	}
 	for _, x := range v.report.Violations {
 		line("VIOLATION        %s: %s", x.Rule, x.Text)

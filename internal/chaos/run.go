@@ -173,8 +173,10 @@ func (r *run) observe(ctx context.Context, g *errgroup.Group) error {
 // perform plays the scenario to its end, and the calm that follows.
 func (r *run) perform(ctx context.Context) error {
 	err := r.fleet.awaitCandidates(ctx, startPatience)
+	var l *lane
+	var token int64
 	if err == nil {
-		_, _, err = r.fleet.awaitLeader(ctx, startPatience, nil)
+		l, token, err = r.fleet.awaitLeader(ctx, startPatience, nil)
 	}
 	if ctx.Err() != nil {
 		return nil // interrupted
@@ -182,6 +184,7 @@ func (r *run) perform(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.opts.say("all stand, and %s leads with %d: the faults begin", l.elector, token)
 	pause(ctx, r.plan.ttl/2)
 	playing, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -23,7 +23,9 @@ const (
 	opGiveUp
 	opObserve
 	opKASend
-	opKAAck // arg2: by the deposed leader
+	opKAAck  // arg2: by the deposed leader
+	opKAPass // a member stamps it, and passes it on to the leader later
+	opRestamp
 	opKAReceive
 	opKAStamp
 	opKADrop
@@ -58,7 +60,7 @@ func (m *machine) enabled(w *world, acts []act) []act {
 	for i := range m.scope.cands {
 		c := &w.cands[i]
 		switch {
-		case !c.up:
+		case c.gone():
 			if m.scope.restarts {
 				acts = append(acts, act{op: opRestart, cand: int8(i)})
 			}
@@ -135,8 +137,12 @@ func (m *machine) requestActs(w *world, i int, acts []act) []act {
 		return acts
 	}
 	for kind := range c.calls {
-		if c.calls[kind].leg == request && e.promoted {
+		grants := kind == callOpen && c.calls[kind].stage == 1 || kind == callRebind && c.calls[kind].stage == 0
+		if c.calls[kind].leg == request && e.promoted && !(grants && w.room() < 0) {
 			acts = append(acts, act{op: opApply, cand: int8(i), arg: int8(kind)})
+		}
+		if c.calls[kind].leg == reply && e.promoted && w.budget[fStamp] > 0 && c.calls[kind].term < e.term && kind != callClose {
+			acts = append(acts, act{op: opRestamp, cand: int8(i), arg: int8(kind)})
 		}
 	}
 	if m.mayClear(w, i) {
@@ -145,6 +151,9 @@ func (m *machine) requestActs(w *world, i int, acts []act) []act {
 	if head := c.kaHead(request); head >= 0 {
 		if e.promoted {
 			acts = append(acts, act{op: opKAAck, cand: int8(i)})
+			if w.budget[fElect] > 0 && w.budget[fStamp] > 0 && c.kas[head].term == 0 {
+				acts = append(acts, act{op: opKAPass, cand: int8(i)})
+			}
 		}
 		if e.oldTerm != 0 && w.budget[fOldAck] > 0 {
 			acts = append(acts, act{op: opKAAck, cand: int8(i), arg2: 1})

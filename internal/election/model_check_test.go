@@ -47,13 +47,31 @@ func (m *machine) lively(w *world) bool {
 	if m.scope.noLiveness || w.restored {
 		return false
 	}
+	for _, k := range w.etcd.keys {
+		// An operator's put has taken the key off its lease. If its owner does not come to delete it, or
+		// has not learned its token, it stands until the operator removes it.
+		if k.token == 0 || k.lease != 0 {
+			continue
+		}
+		c := &w.cands[k.owner]
+		knows := c.name == k.name && c.core.key.token == int64(k.token) || c.leftToken == k.token
+		if !c.eligible() || !knows {
+			return false
+		}
+	}
 	for i := range m.scope.cands {
-		if c := &w.cands[i]; c.up && !c.stalled && !c.core.shutdown && !c.core.fenced {
+		if c := &w.cands[i]; c.eligible() || m.scope.restarts && c.gone() {
 			return true
 		}
 	}
-	return m.scope.restarts
+	return false
 }
+
+// eligible reports whether a process may come to lead without being started anew.
+func (c *modelCand) eligible() bool { return c.up && !c.stalled && !c.core.shutdown && !c.core.fenced }
+
+// gone reports whether a process has died or ended.
+func (c *modelCand) gone() bool { return !c.up || c.core.done }
 
 // enough certainty to keep a term by: after an acknowledgement that does not count, the library waits
 // for the next keep-alive's time, and then some round trips and pauses between attempts are wanted.
@@ -107,6 +125,9 @@ func (m *machine) settle(from *world) {
 	}
 	m.stack = m.stack[:0]
 	for rounds := 0; ; rounds++ {
+		if w.room() < 0 {
+			return // the model cannot hold another lease: no verdict
+		}
 		a, ok := m.fairAct(w)
 		if !ok {
 			a = act{op: opAdvance}
@@ -164,7 +185,10 @@ func (m *machine) someoneLeads(w *world) bool {
 }
 
 // fairAct is what happens next on the fair schedule; false: time passes.
-func (m *machine) fairAct(w *world) (act, bool) {
+func (m *machine) fairAct(w *world) (act, bool) { return m.fairActBut(w, opAdvance) }
+
+// fairActBut leaves one kind of act out.
+func (m *machine) fairActBut(w *world, but op) (act, bool) {
 	e := &w.etcd
 	if !e.promoted {
 		return act{op: opPromote}, true
@@ -180,17 +204,16 @@ func (m *machine) fairAct(w *world) (act, bool) {
 		}
 	}
 	for i := range e.keys {
-		if e.keys[i].token != 0 && e.keys[i].owner < 0 {
+		if e.keys[i].token != 0 && e.keys[i].owner < 0 && but != opRivalGoes {
 			return act{op: opRivalGoes, arg: int8(i)}, true
 		}
 	}
 	anyUp := false
 	for i := range m.scope.cands {
-		anyUp = anyUp || w.cands[i].up && !w.cands[i].core.done
+		anyUp = anyUp || w.cands[i].eligible()
 	}
 	for i := range m.scope.cands {
-		c := &w.cands[i]
-		if !c.up {
+		if c := &w.cands[i]; c.gone() {
 			if !anyUp && m.scope.restarts {
 				return act{op: opRestart, cand: int8(i)}, true
 			}

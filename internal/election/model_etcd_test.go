@@ -59,17 +59,41 @@ func (e *modelEtcd) propose(id uint8) bool {
 	return false
 }
 
-// grant makes a lease; false when the model has no room for another.
-func (w *world) grant() (uint8, bool) {
+// room is a free slot for a lease, or that of one that has run out and holds no key; -1: none.
+func (w *world) room() int {
 	e := &w.etcd
 	for i := range e.leases {
 		if e.leases[i].id == 0 {
-			e.lastLease++
-			e.leases[i] = modelLease{e.lastLease, w.now + modelEarliest}
-			return e.lastLease, true
+			return i
 		}
 	}
-	return 0, false
+	for i := range e.leases {
+		if e.leases[i].until <= w.now && !e.holds(e.leases[i].id) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (e *modelEtcd) holds(lease uint8) bool {
+	for i := range e.keys {
+		if e.keys[i].token != 0 && e.keys[i].lease == lease {
+			return true
+		}
+	}
+	return false
+}
+
+// grant makes a lease; false when the model has no room for another.
+func (w *world) grant() (uint8, bool) {
+	e := &w.etcd
+	i := w.room()
+	if i < 0 {
+		return 0, false
+	}
+	e.lastLease++
+	e.leases[i] = modelLease{e.lastLease, w.now + modelEarliest}
+	return e.lastLease, true
 }
 
 func (e *modelEtcd) keySlot(name uint8) int {

@@ -40,7 +40,10 @@ func (m *machine) do(w *world, a act) {
 		token := c.workToken
 		c.work, c.lateWork = noWork, false
 		m.handle(w, i, WorkEnded{int64(token)}, false)
-	case opKASend, opKAAck, opKAReceive, opKAStamp, opKADrop:
+	case opRestamp: // the member has applied the new leader's first entry before it wrote the header
+		w.budget.take(fStamp)
+		c.calls[a.arg].term = w.etcd.term
+	case opKAPass, opKASend, opKAAck, opKAReceive, opKAStamp, opKADrop:
 		m.doKA(w, i, a)
 	default:
 		m.doFault(w, a)
@@ -79,6 +82,9 @@ func (m *machine) doKA(w *world, i int, a act) {
 				return
 			}
 		}
+	case opKAPass:
+		w.budget.take(fStamp)
+		c.kas[c.kaHead(request)].term = w.etcd.term
 	case opKAAck:
 		ka := &c.kas[c.kaHead(request)]
 		if a.arg2 == 0 {
@@ -111,7 +117,10 @@ const kaInterval = (modelTTL/3/500 + 1) * 500
 // (etcd-io/etcd#14758).
 func (m *machine) ack(w *world, ka *modelKA) {
 	e := &w.etcd
-	ka.leg, ka.late, ka.term = reply, false, e.term
+	ka.leg, ka.late = reply, false
+	if ka.term == 0 { // else another member has stamped it
+		ka.term = e.term
+	}
 	slot := e.leaseSlot(ka.lease)
 	if slot < 0 {
 		ka.denied = true

@@ -7,8 +7,9 @@ import (
 
 // tracer tells a way through the model in words, by going it again.
 type tracer struct {
-	m *machine
-	w *world
+	m    *machine
+	w    *world
+	last [1 + maxCands]string // the lines that were told last, which are told again only when they differ
 	strings.Builder
 }
 
@@ -36,46 +37,64 @@ func (t *tracer) settle() {
 	t.w.zombies = [maxZombies]modelZombie{}
 }
 
-// state is a line for etcd and one for each candidate.
+// state is a line for etcd and one for each candidate, where something has changed.
 func (t *tracer) state() {
-	w := t.w
-	fmt.Fprintf(t, "             etcd: raft term %d", w.etcd.term)
-	if !w.etcd.promoted {
-		t.WriteString(" (not promoted)")
-	}
-	fmt.Fprintf(t, ", revision %d;", w.etcd.rev)
-	for _, k := range w.etcd.keys {
-		if k.token != 0 {
-			fmt.Fprintf(t, " key(%s token %d mod %d lease %d)", ownerName(k.owner), k.token, k.mod, k.lease)
-		}
-	}
-	for _, l := range w.etcd.leases {
-		if l.id != 0 {
-			fmt.Fprintf(t, " lease(%d until %v)", l.id, l.until)
-		}
-	}
-	t.WriteByte('\n')
+	t.tell(0, t.etcdLine())
 	for i := range t.m.scope.cands {
-		c := &w.cands[i]
-		if !c.up {
-			continue
-		}
-		a := t.m.look(w, i)
-		fmt.Fprintf(t, "             %s: %s", modelNames[i], c.core.phase)
-		if a.Leading && !c.paused {
-			fmt.Fprintf(t, " YES token %d for %v", c.desk.facts.token, a.LeaseLeft)
-		}
-		if c.core.term.begun {
-			fmt.Fprintf(t, " deadline %v", tickAt(c.core.term.deadline))
-		}
-		if c.core.stage == open {
-			fmt.Fprintf(t, " lease %d (raft term %d, acknowledged to %v)", c.core.lease.id, c.core.lease.raftTerm, tickAt(c.core.lease.acked))
-		}
-		if c.turn != betweenTurns {
-			t.WriteString(" within a turn")
-		}
-		t.WriteByte('\n')
+		t.tell(1+i, t.candLine(i))
 	}
+}
+
+func (t *tracer) tell(slot int, line string) {
+	if line != t.last[slot] {
+		t.last[slot] = line
+		fmt.Fprintf(t, "             %s\n", line)
+	}
+}
+
+func (t *tracer) etcdLine() string {
+	var b strings.Builder
+	e := &t.w.etcd
+	fmt.Fprintf(&b, "etcd: raft term %d", e.term)
+	if !e.promoted {
+		b.WriteString(" (not promoted)")
+	}
+	fmt.Fprintf(&b, ", revision %d;", e.rev)
+	for _, k := range e.keys {
+		if k.token != 0 {
+			fmt.Fprintf(&b, " key(%s token %d mod %d lease %d)", ownerName(k.owner), k.token, k.mod, k.lease)
+		}
+	}
+	for _, l := range e.leases {
+		if l.id != 0 {
+			fmt.Fprintf(&b, " lease(%d until %v)", l.id, l.until)
+		}
+	}
+	return b.String()
+}
+
+func (t *tracer) candLine(i int) string {
+	c := &t.w.cands[i]
+	if !c.up {
+		return modelNames[i] + ": down"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", modelNames[i], c.core.phase)
+	if t.m.look(t.w, i).Leading && !c.paused {
+		fmt.Fprintf(&b, ", YES with token %d until %v", c.desk.facts.token, tickAt(c.desk.facts.deadline.Add(-c.desk.facts.margin)))
+	}
+	if c.core.stage == open {
+		fmt.Fprintf(&b, ", lease %d of raft term %d, acknowledged to %v", c.core.lease.id, c.core.lease.raftTerm, tickAt(c.core.lease.acked))
+	}
+	for _, flag := range []struct {
+		on   bool
+		text string
+	}{{c.paused, ", stopped"}, {c.stalled, ", loop stands still"}, {c.turn != betweenTurns, ", within a turn"}, {c.core.unresolved, ", rebind unresolved"}} {
+		if flag.on {
+			b.WriteString(flag.text)
+		}
+	}
+	return b.String()
 }
 
 func ownerName(owner int8) string {
@@ -91,6 +110,7 @@ var opNames = [...]string{
 	opAdvance: "time passes", opGoOn: "the loop's turn goes on", opTick: "the loop's timer", opApply: "etcd applies",
 	opClear: "the campaign's wait finds no older key", opReceive: "receives the reply to", opStamp: "the reply is stamped and waits for the loop:",
 	opGiveUp: "gives up its", opObserve: "asks who leads", opKASend: "sends a keep-alive", opKAAck: "acknowledges the keep-alive of",
+	opKAPass: "a member stamps and holds the keep-alive", opRestamp: "a new etcd leader's first entry is applied before the header is written of",
 	opKAReceive: "receives a keep-alive's acknowledgement", opKAStamp: "a keep-alive's acknowledgement is stamped and waits for the loop",
 	opKADrop: "the keep-alive stream breaks", opWatch: "the own key's watch tells", opSessionOver: "the session is over",
 	opWorkEnds: "the work ends", opPoll: "answers a poller", opRead: "a reader is stopped within its evaluation",
@@ -118,7 +138,7 @@ func (m *machine) describe(w *world, a act) string {
 		return fmt.Sprintf("%s with token %d", text, w.etcd.keys[a.arg].token)
 	case opZombie:
 		return fmt.Sprintf("%s %+v", text, w.zombies[a.arg])
-	case opApply, opReceive, opStamp, opGiveUp:
+	case opApply, opReceive, opStamp, opGiveUp, opRestamp:
 		tail = " " + callNames[a.arg]
 		if a.op == opApply || a.op == opReceive {
 			tail += fmt.Sprintf(" (request %d)", w.cands[a.cand].calls[a.arg].stage+1)

@@ -32,7 +32,7 @@ func tickAt(i Instant) tick { return tick((i - modelBase + modelMS - 1) / modelM
 // The sizes of a world.
 const (
 	maxCands   = 3
-	maxLeases  = 7
+	maxLeases  = 9
 	maxKeys    = 5
 	maxRevokes = 3
 	maxZombies = 3
@@ -57,6 +57,7 @@ const (
 	fOperator           // key deleted, key overwritten or lease revoked behind the program's back
 	fRestore            // etcd restored from an older snapshot
 	fStall              // a loop that stands still for good
+	fStamp              // a header stamped before or after the request it answers, across an etcd leader change
 	fZombie             // a request that was given up is applied after all
 	numFaults
 )

@@ -67,8 +67,12 @@ type Violation struct {
 // OK reports whether no rule was broken.
 func (r Report) OK() bool { return len(r.Violations) == 0 }
 
-// Check judges a run, whole or still going on: then what needs the run's end is not judged yet, and a
-// violation that is reported stays one. It does not keep or change h. It takes time in proportion to the
+// unsettled is how recent a breach may be and not be reported yet, while a run goes on: the record of what
+// explains it, an access under way or a fault just done, may still be on its way.
+const unsettled = 2 * time.Second
+
+// Check judges a run, whole or still going on: then what needs the run's end is not judged yet, nor what
+// has just happened, so that a violation that is reported stays one. It does not keep or change h. It takes time in proportion to the
 // record, but for the register, which has a bound.
 func Check(h *history.History) Report {
 	j := newJudge(h)
@@ -104,6 +108,9 @@ func newJudge(h *history.History) *judge {
 
 // violated reports a breach by the given terms.
 func (j *judge) violated(rule string, at, until history.Instant, terms []*term, format string, args ...any) {
+	if j.Run.Ended == 0 && at > j.now.Add(-unsettled) {
+		return
+	}
 	if j.listed[rule]++; j.listed[rule] > most {
 		j.report.More++
 		return

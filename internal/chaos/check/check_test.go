@@ -186,6 +186,32 @@ var breachesOfYes = []planted{
 		},
 	},
 	{
+		name: "a scrape that saw a term which one late answer saw too", want: "",
+		plan: func(f *fleet) {
+			f.terms[2].token, f.terms[2].from = 14, 23_000
+			f.terms = append(f.terms, leads{"c1", 13, 22_920, 22_935, 22_940})
+			f.writes = false
+		},
+		edit: func(h *history.History) {
+			near(h, "c", 22_924).Received = at(22_960)
+			h.Samples = append(h.Samples, history.Sample{Elector: "c", Incarnation: "c1", Sent: at(22_928), Received: at(22_930), Leading: true, Token: 13})
+		},
+	},
+	{
+		name: "a scrape that saw a term between two polls far apart", want: "",
+		plan: func(f *fleet) {
+			f.terms[2].token, f.terms[2].from = 14, 24_000
+			f.terms = append(f.terms, leads{"c1", 13, 22_920, 23_400, 23_410})
+			f.writes = false
+		},
+		edit: func(h *history.History) {
+			h.Answers = slices.DeleteFunc(h.Answers, func(a history.Answer) bool {
+				return a.Elector == "c" && a.Sent > at(22_000) && a.Sent < at(23_600)
+			})
+			h.Samples = append(h.Samples, history.Sample{Elector: "c", Incarnation: "c1", Sent: at(23_050), Received: at(23_060), Leading: true, Token: 13})
+		},
+	},
+	{
 		name: "a scrape across the end of a term", want: "",
 		edit: func(h *history.History) {
 			h.Samples = append(h.Samples, history.Sample{Elector: "b", Incarnation: "b1", Sent: at(19_985), Received: at(19_999)})
@@ -284,6 +310,11 @@ var breachesOfKeys = []planted{
 		name: "an answer that says it was evaluated when it was not", want: "I2",
 		edit: func(h *history.History) { near(h, "b", 15_000).At = at(15_100) },
 		says: []string{"b said yes with token 12 as of 15.100 s, in an answer that was asked for at 15.0"},
+	},
+	{
+		name: "an answer that says it was evaluated in another's term", want: "I2",
+		edit: func(h *history.History) { near(h, "a", 9_900).At = at(10_500) },
+		see:  func(r check.Report) bool { return len(r.Violations) == 1 },
 	},
 	{
 		name: "a key taken away and noticed at once", want: "", plan: takenAway(5_100),
@@ -533,6 +564,19 @@ var breachesOfTheRest = []planted{
 
 func contains(part string) func(string) bool {
 	return func(s string) bool { return strings.Contains(s, part) }
+}
+
+func TestABreachOfARunThatGoesOnIsReportedOnceItsRecordIsWhole(t *testing.T) {
+	h := quiet().history()
+	last(h, 12).Until = at(22_902) // its key was gone at 22.900 s
+	for _, test := range []struct {
+		now  int
+		want int
+	}{{24_850, 0}, {24_950, 1}} {
+		if r := check.Check(until(h, at(test.now))); len(r.Violations) != test.want {
+			t.Errorf("at %d ms: %d violations\n%s", test.now, len(r.Violations), told(r))
+		}
+	}
 }
 
 func TestARunWithoutAnythingIsVacuous(t *testing.T) {

@@ -80,6 +80,7 @@ type storm struct {
 	ttl   time.Duration
 	kinds []string
 	deck  []string
+	begun bool
 }
 
 func newStorm(seed uint64, ttl time.Duration, kinds []string) *storm {
@@ -90,7 +91,10 @@ func newStorm(seed uint64, ttl time.Duration, kinds []string) *storm {
 // again to be seen in peace; some follow closely, since recovering is when things go wrong.
 func (s *storm) next() burst {
 	var b burst
-	if s.rand.IntN(4) == 0 { // how quickly leadership is handed over shows only where all else is well
+	// How quickly leadership is handed over shows only where all else is well. A storm begins so, and then
+	// even a short one has seen a handover.
+	if first := !s.begun; s.rand.IntN(4) == 0 || first {
+		s.begun = true
 		b.steps = append(b.steps, step{kind: history.ElectorStop, atLeader: true, lasts: s.fraction(0.1, 1)})
 		b.rest = s.fraction(2, 5)
 		return b

@@ -74,7 +74,7 @@ func (w *worker) work(ctx context.Context) {
 	if left > 0 && now() >= yes.Sent.Add(left) {
 		return // over on arrival
 	}
-	if w.rand.IntN(6) > 0 {
+	if w.rand.IntN(3) > 0 {
 		w.register.write(w.asker.elector, yes.Token)
 		return
 	}

@@ -38,7 +38,6 @@ const guard = "trap '' HUP INT TERM\ncat >/dev/null\n" + takeDown
 // concurrent use.
 type Disk struct {
 	image, mount string
-	device       uint64 // the loop device's number
 	guard        *exec.Cmd
 	input        io.Closer // of the guard
 	close        func() error
@@ -115,11 +114,6 @@ func (d *Disk) make(sizeMiB int) error {
 	if err := command("mount", "-t", "ext4", "-o", "loop,noatime", d.image, d.mount); err != nil {
 		return err
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(d.mount, &st); err != nil {
-		return err
-	}
-	d.device = st.Dev
 	root, err := d.open()
 	if err != nil {
 		return err
@@ -208,8 +202,8 @@ func (d *Disk) open() (*os.File, error) {
 	if err = unix.Fstat(int(root.Fd()), &st); err == nil {
 		var image string
 		image, err = backing(unix.Major(st.Dev), unix.Minor(st.Dev))
-		if err == nil && (st.Dev != d.device || image != d.image) {
-			err = fmt.Errorf("%s is on device %d of %q and not on the disk's own", d.mount, st.Dev, image)
+		if err == nil && image != d.image {
+			err = fmt.Errorf("%s is on %s and not on %s", d.mount, image, d.image)
 		}
 	}
 	if err != nil {

@@ -152,9 +152,9 @@ func TestClosingADiskThatIsFrozenAndInUseTakesItDown(t *testing.T) {
 func TestNoOtherFileSystemIsTakenForTheDisk(t *testing.T) {
 	d, other := newDisk(t, small), newDisk(t, small)
 	for name, wrong := range map[string]*Disk{
-		"the machine's": {mount: t.TempDir(), image: d.image, device: d.device},
-		"another disk":  {mount: other.mount, image: d.image, device: d.device},
-		"another image": {mount: d.mount, image: other.image, device: d.device},
+		"the machine's": {mount: t.TempDir(), image: d.image},
+		"another disk":  {mount: other.mount, image: d.image},
+		"another image": {mount: d.mount, image: other.image},
 	} {
 		if root, err := wrong.open(); err == nil {
 			root.Close()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,7 +42,8 @@ func openFiles() {
 		fmt.Println(err)
 		kept = append(kept, f)
 	}
-	os.Exit(len(kept) & 1)
+	runtime.KeepAlive(kept) // or they are closed when they are collected
+	os.Exit(0)
 }
 
 // child is this test once more, in a role.
@@ -151,16 +153,24 @@ func TestAStarvedProcessRunsOnlyItsShareOfTheTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, before := stat(t, p.PID())
-	begun := time.Now()
-	<-time.After(2 * time.Second) // what is measured is a share of time
-	_, after := stat(t, p.PID())
-	share := float64(after-before) / float64(time.Since(begun))
-	if share > 0.3 {
-		t.Errorf("it ran for %.0f%% of the time, of 10%%", share*100)
+	// Looked at, not measured by the time that it used: others may want the processor as well.
+	stopped, looks := 0, 0
+	over := time.After(2 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for sampling := true; sampling; {
+		select {
+		case <-tick.C:
+			if state, _ := stat(t, p.PID()); state == "T" {
+				stopped++
+			}
+			looks++
+		case <-over:
+			sampling = false
+		}
 	}
-	if after == before {
-		t.Error("it did not run at all")
+	if stopped < looks*3/4 || stopped == looks {
+		t.Errorf("it was stopped at %d of %d looks, and was to be at nine tenths", stopped, looks)
 	}
 	for range 2 {
 		if err := undo(); err != nil {
@@ -248,7 +258,7 @@ func TestAProcessWithoutDescriptorsOpensNothing(t *testing.T) {
 		end  func(cancel context.CancelFunc, undo Undo) error
 	}{
 		{"until it is undone", func(_ context.CancelFunc, undo Undo) error { return errors.Join(undo(), undo()) }},
-		{"until its context ends", func(cancel context.CancelFunc, undo Undo) error { cancel(); return undo() }},
+		{"until its context ends", func(cancel context.CancelFunc, _ Undo) error { cancel(); return nil }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := startChild(t, "open")
@@ -273,11 +283,14 @@ func TestAProcessWithoutDescriptorsOpensNothing(t *testing.T) {
 			if err := c.end(cancel, undo); err != nil {
 				t.Fatal(err)
 			}
+			eventually(t, "the limit is the old one", func() bool {
+				return unix.Prlimit(p.Process.Pid, unix.RLIMIT_NOFILE, nil, &now) == nil && now == old
+			})
 			if said := p.ask(); said != "<nil>" {
 				t.Errorf("after the limit: %s", said)
 			}
-			if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_NOFILE, nil, &now); err != nil || now != old {
-				t.Errorf("the limit was %v and is %v, %v", old, now, err)
+			if err := undo(); err != nil {
+				t.Error(err)
 			}
 		})
 	}

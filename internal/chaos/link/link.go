@@ -125,7 +125,8 @@ func (l *Link) Release() { l.Hold(false, false) }
 
 // Sever says in which directions nothing passes from now on. Nobody is told: connections stay open, new ones
 // are accepted, and what is sent is lost, as are the bytes on their way, those held back, and the ends of
-// streams and connections. A direction that was severed and no longer is has healed: see Heal.
+// streams and connections. Only what the kernel was given before still arrives. A direction that was severed
+// and no longer is has healed: see Heal.
 func (l *Link) Sever(upward, downward bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -91,6 +91,7 @@ func TestAHoleInAWriteIsNoticedAfterHealing(t *testing.T) {
 		}
 		b.Sever(up, down)
 		b.Heal()
+		b.eventually("the rest is lost", func(s Stats) bool { return s.Lost > 0 }) // reading now would let it through
 		to.until(patience)
 		if n, err := io.Copy(io.Discard, to); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("after %d bytes the stream with a hole ended so: %v", n, err)

@@ -9,5 +9,8 @@
 // that etcd grants follows from it: ceil(3/2 × election timeout) = 2 s. They do not call fsync unless
 // asked to: what has been written survives the death of a process, only not that of the host.
 //
+// A Cluster can be taken back to a snapshot, as people do after a disaster, and a member's data can be kept on a
+// file system of its own, for tests that hurt it.
+//
 // Close joins what this package started; goleak finds nothing afterwards once clients are closed too.
 package devetcd

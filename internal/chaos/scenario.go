@@ -84,8 +84,12 @@ func (d *director) successor(ctx context.Context, token int64) (*lane, int64, er
 	return d.fleet.awaitLeader(ctx, d.leads, func(_ *lane, t int64) bool { return t > token })
 }
 
-// round does something to whoever leads and waits for the next term.
+// round lets whoever leads do so for a moment, does something to it and waits for the next term.
 func (d *director) round(ctx context.Context, what string, do func(l *lane, token int64) error) error {
+	if _, _, err := d.leader(ctx); err != nil {
+		return err
+	}
+	pause(ctx, d.ttl/4)
 	l, token, err := d.leader(ctx)
 	if err != nil {
 		return err

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/etcdstore"
@@ -189,38 +187,6 @@ func TestEveryoneComesBackAfterEtcdWasGone(t *testing.T) {
 	}
 	for _, c := range []*candidate{a, b} {
 		c.await("a new leader", func(s election.State) bool { return s.Leader.Token > before && s.Registered })
-	}
-}
-
-// Compaction ends a watch that resumes from before it (trap: the library's campaign then returns an
-// error and leaves its key). The candidate keeps its place.
-func TestCandidateKeepsItsPlaceThroughCompaction(t *testing.T) {
-	const ttl = 5 * time.Second
-	etcd := startCluster(t, 1, devetcd.Options{})
-	bed := newBed(t, etcd.Endpoints())
-	a := bed.join("a", ttl, nil)
-	a.awaitPhase(election.Leader)
-	proxies, through := proxied(t, etcd.Endpoints())
-	b := bed.join("b", ttl, through)
-	before := b.awaitPhase(election.Follower)
-	proxies[0].silence()
-	within(t, func(ctx context.Context) (any, error) {
-		for range 20 {
-			if _, err := bed.client.Put(ctx, "filler", ""); err != nil {
-				return nil, err
-			}
-		}
-		r, err := bed.client.Get(ctx, "filler")
-		if err != nil {
-			return nil, err
-		}
-		return bed.client.Compact(ctx, r.Header.Revision, clientv3.WithCompactPhysical())
-	})
-	proxies[0].heal()
-	a.leave()
-	after := b.awaitPhase(election.Leader)
-	if after.Lease != before.Lease {
-		t.Errorf("the session changed: %+v, then %+v", before, after)
 	}
 }
 

@@ -25,12 +25,16 @@ type canaries struct {
 }
 
 // run keeps a share of the leases alive through one member until the context ends.
-func (c *canaries) run(ctx context.Context, cfg clientv3.Config, share int) error {
+func (c *canaries) run(ctx context.Context, cfg clientv3.Config, share int) {
 	cfg.DialOptions = append(cfg.DialOptions, grpc.WithChainStreamInterceptor(c.listen))
 	cli, err := clientv3.New(cfg)
-	if err != nil {
-		return err
+	for err != nil { // with a password it asks the member for a token, which may take it too long
+		if !pause(ctx, 200*time.Millisecond) {
+			return
+		}
+		cli, err = clientv3.New(cfg)
 	}
+	defer cli.Close()
 	var leases sync.WaitGroup
 	for range share {
 		leases.Go(func() {
@@ -41,7 +45,6 @@ func (c *canaries) run(ctx context.Context, cfg clientv3.Config, share int) erro
 		})
 	}
 	leases.Wait()
-	return cli.Close()
 }
 
 // live grants one lease and keeps it alive until it is lost.

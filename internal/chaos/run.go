@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/elector-dev/elector/internal/chaos/check"
 	"github.com/elector-dev/elector/internal/chaos/history"
@@ -112,14 +111,10 @@ func (r *run) stage(ctx context.Context) (err error) {
 	r.announce()
 
 	observing, stop := context.WithCancel(context.WithoutCancel(ctx))
-	observers, observing := errgroup.WithContext(observing)
-	defer func() {
-		stop()
-		if failed := observers.Wait(); !errors.Is(failed, context.Canceled) {
-			err = errors.Join(err, failed)
-		}
-	}()
-	if err := r.observe(observing, observers); err != nil {
+	var observers sync.WaitGroup
+	defer observers.Wait()
+	defer stop()
+	if err := r.observe(observing, &observers); err != nil {
 		return err
 	}
 	return r.perform(ctx)
@@ -145,27 +140,27 @@ func (r *run) announce() {
 }
 
 // observe starts the fleet and all that watches it.
-func (r *run) observe(ctx context.Context, g *errgroup.Group) error {
-	g.Go(func() error { watchStalls(ctx, r.recorder); return nil })
+func (r *run) observe(ctx context.Context, g *sync.WaitGroup) error {
+	g.Go(func() { watchStalls(ctx, r.recorder) })
 	for i := range memberCount {
 		endpoint := r.ground.etcd.Member(i).Endpoint()
 		w := &watcher{log: r.keys, open: r.opener(endpoint)}
-		g.Go(func() error { w.run(ctx); return nil })
+		g.Go(func() { w.run(ctx) })
 		cfg, err := r.ground.etcd.ClientConfig(endpoint)
 		if err != nil {
 			return err
 		}
-		g.Go(func() error { return r.canaries.run(ctx, cfg, canaryCount/memberCount) })
+		g.Go(func() { r.canaries.run(ctx, cfg, canaryCount/memberCount) })
 	}
 	if err := r.fleet.start(); err != nil {
 		return err
 	}
 	values := &register{recorder: r.recorder}
 	for i, l := range r.fleet.lanes {
-		g.Go(func() error { l.poll(ctx, r.opts.Poll); return nil })
-		g.Go(func() error { l.watchGauges(ctx); return nil })
+		g.Go(func() { l.poll(ctx, r.opts.Poll) })
+		g.Go(func() { l.watchGauges(ctx) })
 		w := &worker{asker: l.asker, register: values, rand: random(r.opts.Seed, uint64(workStream+i)), ttl: r.plan.ttl}
-		g.Go(func() error { w.run(ctx); return nil })
+		g.Go(func() { w.run(ctx) })
 	}
 	return nil
 }
@@ -189,14 +184,14 @@ func (r *run) perform(ctx context.Context) error {
 	playing, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog, stop := context.WithCancel(playing)
-	var supervisors errgroup.Group
-	supervisors.Go(func() error { r.supervise(watchdog, cancel); return nil })
+	var supervisor sync.WaitGroup
+	supervisor.Go(func() { r.supervise(watchdog, cancel) })
 	err = r.play(playing)
 	if err == nil && playing.Err() == nil {
 		err = r.calm(playing)
 	}
 	stop()
-	_ = supervisors.Wait()
+	supervisor.Wait()
 	if cause := context.Cause(playing); cause != nil {
 		return nil // interrupted, or a violation was found, which the report says better
 	}

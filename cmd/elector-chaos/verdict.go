@@ -70,6 +70,8 @@ func (v verdict) text() string {
 	line("gauges           %d samples, %d compared with answers", f.Samples, f.SamplesJudged)
 	line("register         %d accesses, %d writes, %d refused for an old token", f.Accesses, f.Writes, f.RefusedWrites)
 	line("faults           %d, of which %d effective: %s", faults(v.report), effective(v.report), byKind(f.Faults))
+	line("handed over      %d graceful stops judged, %d not since something else was wrong; %d terms taken away behind their backs",
+		f.Stops, f.StopsOpen, f.Taken)
 	line("renewals         %s; %d stale acknowledgements seen by the canaries", byName(f.Renewals), v.run.StaleAcks)
 	clear, faulty := f.Available()
 	line("somebody led     %.2f %% of %v without faults, %.2f %% of %v with them; longest without leader %v",

@@ -70,6 +70,9 @@ func replay(o options, s *screen) (kept bool, err error) {
 	r := chaos.Judge(h)
 	v := judge(h, r, h.Leftover == nil)
 	s.say("%s", v.text())
+	sum := newTotal(options{Options: chaos.Options{Seed: h.Run.Seed}})
+	sum.add(h.Run.Seed, chaos.Outcome{History: h, Report: r})
+	s.say("%s", sum.line())
 	o.history = "" // it is there already
 	return v.kept(), save(o, h, r)
 }

@@ -85,7 +85,7 @@ func TestAShortStormIsCleanAndSeesSomething(t *testing.T) {
 			len(h.Keys), len(h.Samples), len(h.Register), h.Leftover, len(h.Processes))
 	}
 	again, judged, errs := runToFile(t.Context(), t, "--replay", record)
-	if again != exitKept || errs != "" || figure(t, judged, `answers checked +(\d+)`) != len(h.Answers) {
+	if again != exitKept || errs != "" || figure(t, judged, `chaos: (\d+) answers checked`) != len(h.Answers) {
 		t.Errorf("judged again: exit status %d, %s%s", again, judged, errs)
 	}
 	if page, err := os.ReadFile(picture); err != nil || !bytes.Contains(page, []byte("<svg")) {

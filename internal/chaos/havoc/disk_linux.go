@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,16 +32,18 @@ rmdir "$1" 2>/dev/null || [ ! -e "$1" ]`
 // guard outlives this process: its standard input ends when this process does, in any way.
 const guard = "trap '' HUP INT TERM\ncat >/dev/null\n" + takeDown
 
+// thawLater thaws the disk of which $1 is the mount point after $2 seconds.
+const thawLater = `sleep "$2"; fsfreeze -u "$1"`
+
 // Disk is a file system of its own, in an image file, that can stand still. Its methods are safe for
 // concurrent use.
 type Disk struct {
 	image, mount string
-	guard        *exec.Cmd
-	input        io.Closer // of the guard
+	guard        *watchdog
 	close        func() error
 
-	mu     sync.Mutex  // guards frozen, and orders Freeze and Thaw; held during their system calls
-	frozen *time.Timer // thaws when the bound has passed; nil while the disk works
+	mu  sync.Mutex // guards dog, and orders Freeze and Thaw; held during their system calls
+	dog *watchdog  // of the last freeze; nil before and after Thaw
 }
 
 // NewDisk makes a disk of that many MiB, with its image below dir and mounted beside it. It needs root, Linux,
@@ -76,28 +76,13 @@ func NewDisk(dir string, sizeMiB int) (*Disk, error) {
 	}
 	d := &Disk{mount: mount, image: mount + ".img"}
 	d.close = sync.OnceValue(d.takeDown)
-	if err := d.watch(); err != nil {
-		return nil, errors.Join(err, os.Remove(mount))
+	if d.guard, err = watch(guard, d.mount, d.image); err != nil { // before there is anything to take down
+		return nil, errors.Join(fmt.Errorf("make a disk: %w", err), os.Remove(mount))
 	}
 	if err := d.make(sizeMiB); err != nil {
 		return nil, errors.Join(fmt.Errorf("make a disk in %s: %w", d.image, err), d.Close())
 	}
 	return d, nil
-}
-
-// watch starts the guard, which must be there before there is anything to take down.
-func (d *Disk) watch() error {
-	d.guard = exec.Command("sh", "-c", guard, "sh", d.mount, d.image)
-	d.guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // out of reach of Ctrl-C
-	input, err := d.guard.StdinPipe()
-	if err == nil {
-		d.input = input
-		err = d.guard.Start()
-	}
-	if err != nil {
-		return fmt.Errorf("start the guard of a disk: %w", err)
-	}
-	return nil
 }
 
 func (d *Disk) make(sizeMiB int) error {
@@ -124,24 +109,26 @@ func (d *Disk) make(sizeMiB int) error {
 // Dir returns the mount point.
 func (d *Disk) Dir() string { return d.mount }
 
-// Freeze makes the disk stand still until Thaw, or until that time has passed: every write and fsync on it
-// waits, and cannot be interrupted by a signal, not even SIGKILL. So who waits for a killed process that uses
-// the disk waits for the thaw as well. It is an error if the disk stands still already.
+// Freeze makes the disk stand still until Thaw, or until that time has passed, whatever has become of this process
+// by then: every write and fsync on it waits, and cannot be interrupted by a signal, not even SIGKILL. So who waits
+// for the end of a killed process that uses the disk waits for the thaw as well. It is an error if the disk stands
+// still already.
 func (d *Disk) Freeze(atMost time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.control(fiFreeze); err != nil {
+	if d.dog != nil && !d.dog.ended() {
+		return fmt.Errorf("freeze %s: it is frozen already", d.mount)
+	}
+	dog, err := watch(thawLater, d.mount, fmt.Sprintf("%.3f", atMost.Seconds()))
+	if err == nil {
+		if err = d.control(fiFreeze); err != nil {
+			dog.kill()
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("freeze %s: %w", d.mount, err)
 	}
-	var bound *time.Timer
-	bound = time.AfterFunc(atMost, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.frozen == bound { // not a later freeze
-			_ = d.thaw()
-		}
-	})
-	d.frozen = bound
+	d.dog = dog
 	return nil
 }
 
@@ -149,18 +136,14 @@ func (d *Disk) Freeze(atMost time.Duration) error {
 func (d *Disk) Thaw() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.thaw()
-}
-
-func (d *Disk) thaw() error {
-	if d.frozen == nil {
+	if d.dog == nil {
 		return nil
 	}
-	if err := d.control(fiThaw); err != nil {
+	if err := d.control(fiThaw); err != nil && !errors.Is(err, unix.EINVAL) { // which is what a thawed one says
 		return fmt.Errorf("thaw %s: %w", d.mount, err)
 	}
-	d.frozen.Stop()
-	d.frozen = nil
+	d.dog.kill()
+	d.dog = nil
 	return nil
 }
 
@@ -171,10 +154,7 @@ func (d *Disk) Close() error { return d.close() }
 // takeDown lets the guard do it, so that its work is done, and seen to be, every time.
 func (d *Disk) takeDown() error {
 	err := d.Thaw()
-	_ = d.input.Close()
-	late := time.AfterFunc(commandTime, func() { _ = d.guard.Process.Kill() })
-	defer late.Stop()
-	if waited := d.guard.Wait(); waited != nil {
+	if waited := d.guard.release(); waited != nil {
 		err = errors.Join(err, fmt.Errorf("take down the disk at %s: %w", d.mount, waited))
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -168,47 +169,59 @@ func TestNoOtherFileSystemIsTakenForTheDisk(t *testing.T) {
 	root.Close()
 }
 
-// freezeDisk makes a disk, freezes it, says where it is and who guards it, and waits for its end.
+// freezeDisk makes a disk in a directory, freezes it for a time, says where it is and who guards it, and then
+// waits for it.
 func freezeDisk() {
-	d, err := NewDisk(os.Args[1], small)
+	bound, err := time.ParseDuration(os.Args[2])
+	var d *Disk
 	if err == nil {
-		err = d.Freeze(time.Hour)
+		d, err = NewDisk(os.Args[1], small)
 	}
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+	if err == nil {
+		err = d.Freeze(bound)
 	}
-	fmt.Println(d.mount, d.guard.Process.Pid)
+	if err == nil {
+		fmt.Println(d.mount, d.guard.cmd.Process.Pid)
+		err = os.WriteFile(filepath.Join(d.mount, "a"), []byte("x"), 0o600)
+	}
+	fmt.Println(err)
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	os.Exit(0)
 }
 
-// doomed starts a process with a frozen disk.
-func doomed(t *testing.T) (c *child, mount string, guard int) {
+// startDoomed starts a process with a frozen disk and returns when a thread of it waits for that.
+func startDoomed(t *testing.T, bound time.Duration) (c *child, mount string, guard int) {
 	t.Helper()
 	newDisk(t, small) // or the test is skipped
-	c = startChild(t, "disk", t.TempDir())
+	c = startChild(t, "disk", t.TempDir(), bound.String())
 	said := c.answer()
 	mount, pid, _ := strings.Cut(said, " ")
 	guard, err := strconv.Atoi(pid)
 	if err != nil {
 		t.Fatal(said)
 	}
+	eventually(t, "a thread waits for the disk", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", c.Process.Pid))
+		return slices.ContainsFunc(threads, func(path string) bool {
+			b, _ := os.ReadFile(path)
+			return strings.Contains(string(b), ") D ")
+		})
+	})
 	return c, mount, guard
 }
 
-func TestAFrozenDiskIsTakenDownWhenItsProcessIsKilled(t *testing.T) {
-	c, mount, _ := doomed(t)
+// The thread that waits keeps the process from ending altogether, and with that its guard from noticing.
+func TestADiskIsThawedAndTakenDownWhenItsProcessIsKilled(t *testing.T) {
+	c, mount, _ := startDoomed(t, time.Second)
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = c.Wait()
 	var left error
 	eventually(t, "the disk is gone", func() bool { left = gone(mount, mount+".img"); return left == nil })
 }
 
 func TestTheNextDiskTakesDownOneThatHasNobodyLeft(t *testing.T) {
-	c, mount, guard := doomed(t)
+	c, mount, guard := startDoomed(t, time.Minute)
 	g, err := os.FindProcess(guard)
 	if err != nil {
 		t.Fatal(err)
@@ -216,14 +229,11 @@ func TestTheNextDiskTakesDownOneThatHasNobodyLeft(t *testing.T) {
 	if err := errors.Join(g.Kill(), c.Process.Kill()); err != nil {
 		t.Fatal(err)
 	}
-	_ = c.Wait()
 	if err := gone(mount, mount+".img"); err == nil {
 		t.Fatal("somebody took the disk down already")
 	}
 	newDisk(t, small)
-	if err := gone(mount, mount+".img"); err != nil {
-		t.Error(err)
-	}
+	eventually(t, "the disk is gone", func() bool { return gone(mount, mount+".img") == nil })
 }
 
 func TestAMemberWhoseDiskIsFrozenDoesNotLead(t *testing.T) {

@@ -42,7 +42,35 @@ func sweep() error {
 
 // orphaned reports whether an image is that of a disk whose process is gone.
 func orphaned(image string) bool {
-	number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(image), prefix), "-")
-	pid, err := strconv.Atoi(number)
-	return err == nil && strings.HasPrefix(filepath.Base(image), prefix) && errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+	name, ours := strings.CutPrefix(filepath.Base(image), prefix)
+	pid, _, _ := strings.Cut(name, "-")
+	if _, err := strconv.Atoi(pid); err != nil || !ours {
+		return false
+	}
+	return doomed("/proc/" + pid + "/status")
+}
+
+// doomed reports whether a process has ended, or has been killed and only a thread of it waits for a disk. It is
+// told by the kernel's status file of the process, as in proc_pid_status(5).
+func doomed(status string) bool {
+	b, err := os.ReadFile(status)
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	for line := range strings.Lines(string(b)) {
+		field, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		value = strings.TrimSpace(value)
+		switch field {
+		case "State":
+			if strings.HasPrefix(value, "Z") || strings.HasPrefix(value, "X") {
+				return true
+			}
+		case "SigPnd", "ShdPnd":
+			pending, err := strconv.ParseUint(value, 16, 64)
+			if err == nil && pending&(1<<(unix.SIGKILL-1)) != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -412,7 +412,7 @@ func (b *bed) eventuallyStuck() {
 func TestBuffersAreBounded(t *testing.T) {
 	both(t, func(t *testing.T, b *bed, from, to *peer, up, down bool) {
 		b.Hold(up, down)
-		if err := from.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		if err := from.SetWriteDeadline(time.Now().Add(2 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := from.Write(make([]byte, 64<<20))

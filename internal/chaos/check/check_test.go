@@ -387,44 +387,94 @@ var breachesOfTokens = []planted{
 		plan: restored("b2", 12),
 	},
 	{
+		name: "a token that is given again while the restore is still under way", want: "",
+		plan: func(f *fleet) {
+			restored("b2", 12)(f)
+			f.terms[1].gone, f.faults[2].To = 20_600, at(48_000)
+			f.calm, f.closed = 0, false
+		},
+		edit: func(h *history.History) {
+			for i := range h.Keys {
+				if h.Keys[i].Seen > at(21_000) {
+					h.Keys[i].Key = "the new one"
+				}
+			}
+		},
+	},
+	{
 		name: "a smaller token after a restore with bumped revisions", want: "I3",
 		plan: func(f *fleet) { restored("b2", 9)(f); f.faults[2].Kind = history.RestoreBumped },
 	},
 	{
 		name: "a term of a process that lived through a restore", want: "I3",
-		plan: restored("c1", 13),
-		says: []string{"c (c1) lived through the restore at 20.500 s"},
+		plan: restored("c1", 9), // it was in the queue when the first leader's key went, at revision 12
+		says: []string{"c (c1) had seen etcd at revision 12, lived through the restore at 20.500 s", "token 9"},
 	},
 	{
-		name: "a term of a process that stood again before others had caught up", want: "I3",
+		name: "a term on a key that is younger than all that the process had seen", want: "",
+		plan: restored("c1", 13),
+	},
+	{
+		name: "a process of which it is not known that it looked before the restore", want: "",
 		plan: func(f *fleet) {
-			restored("c1", 13)(f)
-			f.terms[2].from = 23_500
+			restored("c1", 9)(f)
+			f.faults = append(f.faults, history.Fault{Kind: history.PartitionOneWay, Targets: []string{"c"}, From: at(9_000), To: at(9_500), Effective: true})
 		},
 		edit: func(h *history.History) {
 			for i := range h.Keys {
-				if k := &h.Keys[i]; k.Token == 13 && k.Seen < at(23_500) {
-					k.Seen = at(21_500)
+				if h.Keys[i].Token == 9 {
+					h.Keys[i].Token = 12
 				}
 			}
-			h.Keys = append(h.Keys, history.KeyEvent{Key: "other", Token: 14, Revision: 20, Seen: at(22_000)},
-				history.KeyEvent{Key: "other", Token: 14, Revision: 21, Deleted: true, Seen: at(22_100)})
-			slices.SortFunc(h.Keys, func(a, b history.KeyEvent) int { return int(a.Seen - b.Seen) })
+			for i := range h.Answers {
+				if h.Answers[i].Token == 9 {
+					h.Answers[i].Token = 12
+				}
+			}
+			for i := range h.Samples {
+				if h.Samples[i].Token == 9 {
+					h.Samples[i].Token = 12
+				}
+			}
 		},
 	},
 	{
-		name: "a term of a process that could not see the restore", want: "",
+		name: "a process that began after what it repeats", want: "I3",
 		plan: func(f *fleet) {
-			restored("c1", 13)(f)
-			f.faults = append(f.faults, history.Fault{Kind: history.PartitionTotal, Targets: []string{"c"}, From: at(20_400), To: at(22_500), Effective: true})
+			restored("a2", 12)(f) // it was started at 10.5 s, when etcd was at revision 12
 		},
-		edit: func(h *history.History) {
-			h.Keys = append(h.Keys, history.KeyEvent{Key: "other", Token: 14, Revision: 20, Seen: at(22_000)},
-				history.KeyEvent{Key: "other", Token: 14, Revision: 21, Deleted: true, Seen: at(22_100)})
-			slices.SortFunc(h.Keys, func(a, b history.KeyEvent) int { return int(a.Seen - b.Seen) })
-		},
-		says: []string{"unknown: I3: c began a term with token 13"},
+		says: []string{"a (a2) had seen etcd at revision 12"},
 	},
+	{
+		name: "a leader that goes on after a restore", want: "I3",
+		plan: goesOn(0),
+		says: []string{"c (c1) had seen etcd at revision 13, and said yes with token 13 until 49.9"},
+	},
+	{
+		name: "a leader that goes on after a restore which lost nothing", want: "",
+		plan: goesOn(0),
+		edit: func(h *history.History) {
+			h.Keys = append(h.Keys, history.KeyEvent{Key: "other", Token: 14, Revision: 14, Seen: at(32_000)},
+				history.KeyEvent{Key: "other", Token: 14, Revision: 15, Deleted: true, Seen: at(32_001)})
+		},
+	},
+	{
+		name: "a leader that stops when it sees that etcd went back", want: "",
+		plan: goesOn(33_900),
+	},
+}
+
+// goesOn restores etcd at 30 s, from a snapshot that holds the leader's key; its yes ends at the given instant.
+func goesOn(until int) func(*fleet) {
+	return func(f *fleet) {
+		f.faults = append(f.faults, history.Fault{
+			Kind: history.Restore, Targets: []string{"m1", "m2", "m3"}, From: at(30_000), To: at(31_000), Effective: true,
+		})
+		f.calm, f.closed, f.writes = 0, false, false
+		if until != 0 {
+			f.terms[2].to = until
+		}
+	}
 }
 
 // restored makes the last handover one over a restore without bumped revisions.
@@ -528,6 +578,14 @@ var breachesOfTheRest = []planted{
 		see: func(r check.Report) bool { return r.Figures.Stops == 0 && r.Figures.StopsOpen == 1 },
 	},
 	{
+		name: "a stop of one that had just lost leadership", want: "",
+		plan: func(f *fleet) {
+			f.terms[0].to, f.terms[0].gone, f.terms[1].from = 9_700, 9_800, 11_010
+			f.length, f.terms[2].to = 90_000, 90_000
+		},
+		see: func(r check.Report) bool { return r.Figures.Stops == 0 && r.Figures.StopsOpen == 0 },
+	},
+	{
 		name: "a slow graceful stop while nobody else stood", want: "",
 		plan: func(f *fleet) { f.terms[1].from = 11_010 },
 		edit: func(h *history.History) {
@@ -552,6 +610,14 @@ var breachesOfTheRest = []planted{
 			f.lives[0].ReleaseNow = false
 		},
 		says: []string{"with faults"},
+	},
+	{
+		name: "a run that is too short for shares", want: "",
+		plan: func(f *fleet) {
+			f.length, f.calm, f.faults, f.lives[0].Asked = 4_000, 0, nil, 0
+			f.terms = []leads{{"a1", 11, 300, 1_000, 1_200}, {"b1", 12, 2_000, 4_000, 0}}
+		},
+		see: func(r check.Report) bool { clear, _ := r.Figures.Available(); return clear < 0.8 },
 	},
 	{
 		name: "a run that still goes on is not judged by its shares", want: "",

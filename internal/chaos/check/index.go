@@ -229,12 +229,13 @@ func (x *index) readFaults() {
 }
 
 // taken is the fault that took a term's key away behind its back, if any did. A restore may hand the same
-// token out again: the term that begins with it afterwards has lost nothing.
+// token out again: a term on a key that was put after it began has lost nothing.
 func (x *index) taken(t *term) *history.Fault {
 	for _, f := range x.gone[t.token] {
-		if t.firstLo <= x.end(f) {
-			return f
+		if t.firstLo > x.end(f) || len(x.byToken[t.token]) > 1 && t.key.put > f.From {
+			continue
 		}
+		return f
 	}
 	return nil
 }

@@ -101,66 +101,6 @@ func (j *judge) ownsKey(t *term) {
 	}
 }
 
-// livedThrough checks that no process that had stood before etcd was restored without bumped revisions
-// begins a term after it. An elector can tell only while etcd is behind what the elector has seen; so a
-// process that was kept from looking until others had written enough is not judged.
-func (j *judge) livedThrough(f *history.Fault) {
-	for _, p := range j.order {
-		if !stoodBefore(p, f.From) {
-			continue
-		}
-		for _, t := range p.terms {
-			if t.firstLo <= f.To {
-				continue
-			}
-			if caught := j.caughtUp(f, t); caught != 0 &&
-				(caught.Sub(f.To) < backOff+settling || j.disturbed(f, p.elector, f.From, caught)) {
-				j.unknown("I3: %s began a term with token %d at %s after a restore, when etcd's revision had caught up at %s.",
-					t.elector, t.token, j.at(t.firstHi), j.at(caught))
-				continue
-			}
-			j.violated("I3", t.firstHi, t.lastLo, []*term{t},
-				"%s (%s) lived through the restore at %s, which took etcd back, and began a term with token %d at %s.",
-				t.elector, t.incarnation, j.at(f.From), t.token, j.at(t.firstHi))
-		}
-	}
-}
-
-// stoodBefore reports whether a process had been in contact with etcd.
-func stoodBefore(p *process, at history.Instant) bool {
-	for _, a := range p.answers {
-		if a.Received >= at {
-			return false
-		}
-		if a.Yes || a.Registered {
-			return true
-		}
-	}
-	return false
-}
-
-// caughtUp is when etcd's revision was seen to reach again what it had been before a restore, by keys other
-// than the term's; zero if that was not before the term's own key was put, or before the term where that
-// is not known.
-func (x *index) caughtUp(f *history.Fault, t *term) history.Instant {
-	looked := t.firstLo
-	if t.key != nil && t.key.put > f.To {
-		looked = min(looked, t.key.put)
-	}
-	before := int64(0)
-	for _, e := range x.Keys {
-		if e.Seen < f.From {
-			before = max(before, e.Revision)
-		}
-	}
-	for _, e := range x.Keys {
-		if e.Seen > f.To && e.Seen < looked && e.Revision >= before && e.Token != t.token {
-			return e.Seen
-		}
-	}
-	return 0
-}
-
 // oneIntervalPerTerm is I4: no no lies wholly between two yes of one term.
 func (j *judge) oneIntervalPerTerm() {
 	for _, t := range j.terms {

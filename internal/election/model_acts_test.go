@@ -124,10 +124,20 @@ func (m *machine) etcdActs(w *world, acts []act) []act {
 			}
 		}
 	}
-	if b[fRestore] > 0 && m.scope.snapshot != nil {
+	if b[fRestore] > 0 && m.scope.snapshot != nil && m.allRun(w) {
 		acts = append(acts, act{op: opRestore})
 	}
 	return acts
+}
+
+// allRun reports whether every process is up and between turns, so that each can be told of an error.
+func (m *machine) allRun(w *world) bool {
+	for i := range m.scope.cands {
+		if c := &w.cands[i]; !c.up || c.paused || c.stalled || c.turn != betweenTurns || c.calls[callClose].leg != idle {
+			return false
+		}
+	}
+	return true
 }
 
 // requestActs are those of requests that have left the process, whatever becomes of it.
@@ -177,61 +187,6 @@ func (c *modelCand) kaHead(l leg) int {
 		}
 	}
 	return -1
-}
-
-// mayClear reports whether the campaign's wait could end: no older key is left. Whether the own key
-// is there, nobody asks.
-func (m *machine) mayClear(w *world, i int) bool {
-	call := &w.cands[i].calls[callCampaign]
-	if call.leg != waiting || !w.etcd.promoted {
-		return false
-	}
-	for _, k := range w.etcd.keys {
-		if k.token != 0 && k.token < call.token {
-			return false
-		}
-	}
-	return true
-}
-
-func (m *machine) tickDue(w *world, i int) bool {
-	c := &w.cands[i]
-	if c.stalled || c.turn != betweenTurns {
-		return false
-	}
-	at := c.core.wake()
-	return at > 0 && at <= inst(w.now) || inst(c.lastLoop).Add(LoopInterval(modelTTL.duration())) <= inst(w.now)
-}
-
-func (m *machine) kaDue(w *world, i int) bool {
-	c := &w.cands[i]
-	return c.kept != 0 && c.calls[callClose].leg != reply && w.now >= c.nextKA && c.kas[m.scope.streams-1].leg == idle && m.alive(w, i)
-}
-
-// watchDue reports whether the own key's watch has something to tell.
-func (m *machine) watchDue(w *world, i int) bool {
-	c := &w.cands[i]
-	if c.name == 0 || c.watchGone || c.calls[callClose].leg == reply {
-		return false
-	}
-	slot := w.etcd.keySlot(c.name)
-	if slot < 0 {
-		return c.watchMod != 0
-	}
-	k := w.etcd.keys[slot] // an own later write, of a rebind, tells the core nothing
-	return k.mod != c.watchMod && (k.foreign || c.watchMod == 0)
-}
-
-func (m *machine) observeDue(w *world, i int) bool {
-	c := &w.cands[i]
-	if !m.scope.observe || c.name == 0 || c.calls[callObserve].leg != idle || c.core.stage != open {
-		return false
-	}
-	token := uint8(0)
-	if slot := w.etcd.oldest(); slot >= 0 {
-		token = w.etcd.keys[slot].token
-	}
-	return !c.hasRead || token != c.observed
 }
 
 func (m *machine) candActs(w *world, i int, acts []act) []act {

@@ -344,16 +344,3 @@ func (m *machine) closeStage(w *world, i int, removed bool) {
 		c.kas = [maxKAs]modelKA{}
 	}
 }
-
-// witnessed is the checker's own note of how far etcd was seen by a process, and that it went back.
-func (m *machine) witnessed(w *world, i int, sent, got tick, rev uint8) {
-	c := &w.cands[i]
-	if !m.scope.evidence {
-		return
-	}
-	if rev > c.maxRev {
-		c.maxRev, c.maxRevAt = rev, got
-	} else if sent > c.maxRevAt && rev < c.maxRev {
-		c.outlived = true
-	}
-}

@@ -15,6 +15,7 @@ func (m *machine) check(w *world) {
 		}
 		token := uint8(c.desk.facts.token)
 		m.judgeYes(w, i, token)
+		m.judgeNotice(w, i, token)
 		if !w.isExcused(token) {
 			yes++
 		}
@@ -39,6 +40,32 @@ func (m *machine) judgeYes(w *world, i int, token uint8) {
 		m.fail("a yes has its key", "%s says yes with token %d at %v; there is no such key", modelNames[i], token, w.now)
 	case w.etcd.keys[oldest].token != token:
 		m.fail("a yes has the oldest key", "%s says yes with token %d at %v; the oldest key has %d", modelNames[i], token, w.now, w.etcd.keys[oldest].token)
+	}
+}
+
+// judgeNotice: what the own key's watch has told the loop ends the yes, whoever was at the key.
+func (m *machine) judgeNotice(w *world, i int, token uint8) {
+	c := &w.cands[i]
+	if c.turn != betweenTurns || int64(token) != c.core.key.token {
+		return
+	}
+	slot := w.etcd.keySlot(c.name)
+	if c.watchGone || slot >= 0 && w.etcd.keys[slot].foreign && w.etcd.keys[slot].mod == c.watchMod {
+		m.fail("what the watch tells ends the yes", "%s says yes with token %d at %v, after its watch told that the key is gone or foreign",
+			modelNames[i], token, w.now)
+	}
+}
+
+// witnessed is the checker's own note of how far etcd was seen by a process, and that it went back.
+func (m *machine) witnessed(w *world, i int, sent, got tick, rev uint8) {
+	c := &w.cands[i]
+	if !m.scope.evidence {
+		return
+	}
+	if rev > c.maxRev {
+		c.maxRev, c.maxRevAt = rev, got
+	} else if sent > c.maxRevAt && rev < c.maxRev {
+		c.outlived = true
 	}
 }
 

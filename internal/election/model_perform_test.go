@@ -264,139 +264,35 @@ func (m *machine) crash(w *world, i int) {
 	w.cands[i] = modelCand{incarnation: c.incarnation}
 }
 
-// restore puts etcd back to the scope's snapshot: its members are new, and all connections break.
+// restore puts etcd back to the scope's snapshot. Its members have been down: what was under way is
+// answered with an error. Leases have random numbers, so none comes twice.
 func (m *machine) restore(w *world) {
+	for i := range m.scope.cands {
+		for kind := range w.cands[i].calls {
+			if w.cands[i].calls[kind].leg != idle {
+				m.breakOff(w, i, kind)
+			}
+		}
+		w.cands[i].kas = [maxKAs]modelKA{}
+	}
 	for i := range w.etcd.keys {
 		if w.etcd.keys[i].token != 0 {
 			w.excuse(w.etcd.keys[i].token)
 		}
 	}
-	term := w.etcd.term
+	term, lease := w.etcd.term, w.etcd.lastLease
 	w.etcd = *m.scope.snapshot
-	w.etcd.term, w.etcd.oldTerm, w.etcd.promoted = term+1, 0, false
+	w.etcd.term, w.etcd.lastLease, w.etcd.oldTerm, w.etcd.promoted = term+1, lease, 0, false
 	w.restored = true
-	w.now++ // what is asked afterwards is asked later
 	w.zombies = [maxZombies]modelZombie{}
-	for i := range w.cands {
-		w.cands[i].kas = [maxKAs]modelKA{}
-		for kind := range w.cands[i].calls {
-			if call := &w.cands[i].calls[kind]; call.leg == waiting {
-				call.leg, call.token, call.ok = reply, 0, false
-			}
-		}
-	}
+	w.now++ // what is asked afterwards is asked later
 }
 
-// mayAdvance reports whether time may pass: everything that would by right happen at once has either
-// happened or is paid for as a delay.
-func (m *machine) mayAdvance(w *world) bool {
-	if m.nextInstant(w) > m.scope.horizon {
-		return false
+// breakOff ends a call whose connection is gone.
+func (m *machine) breakOff(w *world, i, kind int) {
+	if kind == callObserve {
+		w.cands[i].calls[kind] = modelCall{}
+		return
 	}
-	return m.charge(w, false) <= int(w.budget[fDelay])
-}
-
-// advance lets time pass to the next instant at which something can matter.
-func (m *machine) advance(w *world) {
-	w.budget[fDelay] -= uint8(m.charge(w, true))
-	w.now = m.nextInstant(w)
-	for i := range w.cands {
-		c := &w.cands[i]
-		if c.up && !c.paused && !c.stalled && c.turn == betweenTurns && !c.lateTick {
-			c.lastLoop = w.now // its idle turns change nothing
-		}
-	}
-}
-
-// charge counts what would have to happen before time passes and has not been paid for.
-func (m *machine) charge(w *world, pay bool) int {
-	n := 0
-	one := func(due bool, late *bool) {
-		if due && !*late {
-			n++
-			if pay {
-				*late = true
-			}
-		}
-	}
-	e := &w.etcd
-	one(!e.promoted, &e.promLate)
-	for i := range e.revokes {
-		one(e.revokes[i].lease != 0 && e.promoted, &e.revokes[i].late)
-	}
-	for i := range m.scope.cands {
-		c := &w.cands[i]
-		if !c.up {
-			continue
-		}
-		awake := !c.paused
-		loop := awake && !c.stalled && c.turn == betweenTurns
-		clear := m.mayClear(w, i)
-		for kind := range c.calls {
-			call := &c.calls[kind]
-			due := call.leg == request && e.promoted || call.leg == waiting && clear || loop && (call.leg == reply || call.leg == received)
-			one(due, &call.late)
-		}
-		for j := range c.kas {
-			l := c.kas[j].leg
-			one(l == request && e.promoted || awake && (loop || c.stalled) && (l == reply || l == received), &c.kas[j].late)
-		}
-		if !awake {
-			continue
-		}
-		one(m.kaDue(w, i), &c.lateKA)
-		one(loop && m.watchDue(w, i), &c.lateWatch)
-		one(loop && m.tickDue(w, i), &c.lateTick)
-		one(loop && c.work == told, &c.lateWork)
-	}
-	return n
-}
-
-// nextInstant is the first later instant at which something can matter: a lease can first be found
-// expired, certainty ends or is about to, the core wakes, a promise ends, a keep-alive falls due; or
-// the grid's next point.
-func (m *machine) nextInstant(w *world) tick {
-	next := w.now - w.now%m.scope.grid + m.scope.grid
-	sooner := func(t tick) {
-		if t > w.now && t < next {
-			next = t
-		}
-	}
-	e := &w.etcd
-	for i := range e.leases {
-		if e.leases[i].id != 0 && e.promoted {
-			sooner(e.leases[i].until)
-		}
-		if e.oldTerm != 0 && w.budget[fOldRevoke] > 0 && e.old[i].id != 0 {
-			sooner(e.old[i].until)
-		}
-	}
-	for _, p := range w.promises {
-		if p.token != 0 {
-			sooner(p.until)
-		}
-	}
-	for i := range m.scope.cands {
-		c := &w.cands[i]
-		if !c.up {
-			continue
-		}
-		if at := c.core.wake(); at > 0 {
-			sooner(tickAt(at))
-		}
-		if f := &c.desk.facts; f.term {
-			end := tickAt(f.deadline.Add(-f.margin))
-			if m.scope.fine {
-				sooner(end - 1)
-			}
-			sooner(end)
-		}
-		if c.kept != 0 {
-			sooner(c.nextKA)
-		}
-		if c.core.stage == open && !c.core.term.begun {
-			sooner(tickAt(c.core.lease.acked.Add(-Margin(c.core.lease.ttl))))
-		}
-	}
-	return next
+	m.giveUp(w, i, kind)
 }

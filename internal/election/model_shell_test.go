@@ -146,6 +146,9 @@ func (m *machine) decide(w *world, i int, ev Event) {
 	c.core = m.project(next)
 	c.acts = setOf(actions)
 	c.turn = beforePublish
+	if c.acts&actBeginTerm != 0 {
+		m.judgeBegin(w, i)
+	}
 }
 
 // project forgets what decides nothing any more, or nothing here, so that worlds that differ in it only
@@ -254,7 +257,9 @@ func (m *machine) perform(w *world, i int, acts actionSet) {
 	}
 }
 
-func (m *machine) beginWork(w *world, i int) {
+// judgeBegin judges the decision that a term begins. Its work may begin late, if the loop is stopped in
+// between; the next turn tells it.
+func (m *machine) judgeBegin(w *world, i int) {
 	c := &w.cands[i]
 	token := uint8(c.core.key.token)
 	if c.outlived {
@@ -267,10 +272,14 @@ func (m *machine) beginWork(w *world, i int) {
 		m.fail("a term begins with the oldest key", "%s begins a term with token %d, which etcd never found to be the oldest", modelNames[i], token)
 	}
 	w.maxBegun = max(w.maxBegun, token)
+}
+
+func (m *machine) beginWork(w *world, i int) {
+	c := &w.cands[i]
 	if c.work != noWork {
 		m.fail("one work at a time", "%s begins a term while the work of another runs", modelNames[i])
 	}
-	c.work, c.workToken = working, token
+	c.work, c.workToken = working, uint8(c.core.key.token)
 }
 
 // alive asks the production elector whether keep-alives may go out.

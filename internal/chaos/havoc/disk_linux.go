@@ -43,7 +43,7 @@ type Disk struct {
 	close        func() error
 
 	mu  sync.Mutex // guards dog, and orders Freeze and Thaw; held during their system calls
-	dog *watchdog  // of the last freeze; nil before and after Thaw
+	dog *watchdog  // of the last freeze; nil before it and after Thaw
 }
 
 // NewDisk makes a disk of that many MiB, with its image below dir and mounted beside it. It needs root, Linux,
@@ -111,14 +111,11 @@ func (d *Disk) Dir() string { return d.mount }
 
 // Freeze makes the disk stand still until Thaw, or until that time has passed, whatever has become of this process
 // by then: every write and fsync on it waits, and cannot be interrupted by a signal, not even SIGKILL. So who waits
-// for the end of a killed process that uses the disk waits for the thaw as well. It is an error if the disk stands
-// still already.
+// for the end of a killed process that uses the disk waits for the thaw as well. It is EBUSY if the disk
+// stands still already.
 func (d *Disk) Freeze(atMost time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.dog != nil && !d.dog.ended() {
-		return fmt.Errorf("freeze %s: it is frozen already", d.mount)
-	}
 	dog, err := watch(thawLater, d.mount, fmt.Sprintf("%.3f", atMost.Seconds()))
 	if err == nil {
 		if err = d.control(fiFreeze); err != nil {
@@ -127,6 +124,9 @@ func (d *Disk) Freeze(atMost time.Duration) error {
 	}
 	if err != nil {
 		return fmt.Errorf("freeze %s: %w", d.mount, err)
+	}
+	if d.dog != nil { // it has thawed the disk, else this freeze would have been refused, but may not have ended
+		d.dog.kill()
 	}
 	d.dog = dog
 	return nil

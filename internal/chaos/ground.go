@@ -112,6 +112,18 @@ func (g *ground) close(dir string) error {
 	return errors.Join(errs...)
 }
 
+// reopen gives the operator a new client, as one has after a restore: the old one's token for its password is
+// of a store that is gone. Nobody may use the operator meanwhile.
+func (g *ground) reopen(ctx context.Context) error {
+	cli, err := g.etcd.NewClient(ctx)
+	if err != nil {
+		return err
+	}
+	_ = g.operator.Close() // its error is that of its own context
+	g.operator = cli
+	return nil
+}
+
 // access is how electors prove who they are to etcd.
 func (g *ground) access() []string {
 	if !g.plan.auth {

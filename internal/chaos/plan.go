@@ -15,6 +15,7 @@ type plan struct {
 	releaseNow bool
 	auth       bool   // etcd asks for a password, and its tokens last five seconds
 	byLink     []bool // by elector: reaches etcd through user-space links
+	restored   bool   // etcd is restored with bumped revisions when the storm is over
 	disk       bool   // one member has a file system of its own, which can be stopped
 }
 
@@ -53,6 +54,7 @@ func newPlan(o Options) plan {
 	for i := range p.byLink {
 		p.byLink[i] = o.Links == Proxies || s.links || i == first || i != (first+1)%p.electors && r.IntN(2) == 0
 	}
+	p.restored = o.Scenario == StormScenario && o.Kind == Elector && r.IntN(4) == 0
 	return p
 }
 

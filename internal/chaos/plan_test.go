@@ -75,20 +75,20 @@ func TestFaultsLastWithinTheirBoundsAndRestsLetTheFleetRecover(t *testing.T) {
 }
 
 func TestEveryStormHasElectorsThatReachEtcdInBothWays(t *testing.T) {
-	electors, released, auth := map[int]bool{}, map[bool]bool{}, map[bool]bool{}
+	electors, released, auth, restored := map[int]bool{}, map[bool]bool{}, map[bool]bool{}, map[bool]bool{}
 	for seed := range uint64(200) {
 		p := newPlan(Options{Seed: seed, Scenario: StormScenario, Kind: Elector, Links: Namespaces})
 		if !slices.Contains(p.byLink, true) || !slices.Contains(p.byLink, false) {
 			t.Errorf("seed %d: through links %v", seed, p.byLink)
 		}
-		electors[p.electors], released[p.releaseNow], auth[p.auth] = true, true, true
+		electors[p.electors], released[p.releaseNow], auth[p.auth], restored[p.restored] = true, true, true, true
 		loop := newPlan(Options{Seed: seed, Scenario: StormScenario, Kind: Elector, Links: Proxies})
 		if slices.Contains(loop.byLink, false) {
 			t.Errorf("seed %d: on loopback, not through links: %v", seed, loop.byLink)
 		}
 	}
-	if len(electors) != 3 || len(released) != 2 || len(auth) != 2 {
-		t.Errorf("seeds draw %v electors, release now %v, auth %v", electors, released, auth)
+	if len(electors) != 3 || len(released) != 2 || len(auth) != 2 || len(restored) != 2 {
+		t.Errorf("seeds draw %v electors, release now %v, auth %v, restored %v", electors, released, auth, restored)
 	}
 }
 

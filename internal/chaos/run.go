@@ -203,9 +203,15 @@ func (r *run) play(ctx context.Context) error {
 	if r.opts.Scenario != StormScenario {
 		return scripts()[r.opts.Scenario].play(r.director, ctx)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.opts.For, errOver)
+	weather, cancel := context.WithTimeoutCause(ctx, r.opts.For, errOver)
 	defer cancel()
-	return r.director.storm(ctx, r.opts.Seed)
+	err := r.director.storm(weather, r.opts.Seed)
+	if err == nil && ctx.Err() == nil && r.plan.restored {
+		// A restore is no place for what the storm left: the fleet recovers first.
+		pause(ctx, recovery(r.plan.ttl))
+		err = r.director.restoreBumpedOnce(ctx)
+	}
+	return err
 }
 
 // supervise tells of progress and judges the history as it grows. It ends the run when a rule is broken.

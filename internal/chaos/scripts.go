@@ -208,32 +208,36 @@ func (d *director) restore(ctx context.Context) error {
 // that stood before, and later ones have greater tokens than ever. An elector that has seen a later term than
 // the snapshot's refuses to lead even so, since it finds an older key before all others.
 func (d *director) restoreBumped(ctx context.Context) error {
-	path := filepath.Join(d.dir, "snapshot")
 	for range 2 {
-		if _, _, err := d.leader(ctx); err != nil {
-			return err
-		}
-		saved, err := d.snapshot(ctx, path)
-		if err != nil {
-			return err
-		}
-		l, token, err := d.leader(ctx)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(d.writeMuch(ctx), d.goBack(ctx, path, saved, 1_000_000)); err != nil {
-			return err
-		}
-		next, t, err := d.leader(ctx)
-		if err != nil {
-			return err
-		}
-		d.say("etcd restored: %s led with %d before, and %s with %d since", l.elector, token, next.elector, t)
-		if err := d.handOver(ctx); err != nil {
+		if err := d.restoreBumpedOnce(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (d *director) restoreBumpedOnce(ctx context.Context) error {
+	if _, _, err := d.leader(ctx); err != nil {
+		return err
+	}
+	path := filepath.Join(d.dir, "snapshot")
+	saved, err := d.snapshot(ctx, path)
+	if err != nil {
+		return err
+	}
+	l, token, err := d.leader(ctx)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.writeMuch(ctx), d.goBack(ctx, path, saved, 1_000_000)); err != nil {
+		return err
+	}
+	next, t, err := d.leader(ctx)
+	if err != nil {
+		return err
+	}
+	d.say("etcd restored: %s led with %d before, and %s with %d since", l.elector, token, next.elector, t)
+	return d.handOver(ctx)
 }
 
 // handOver stops whoever leads, as a person would.
@@ -283,6 +287,9 @@ func (d *director) goBack(ctx context.Context, path string, saved int64, bump ui
 	defer cancel()
 	err = d.ground.etcd.Restore(within, path, bump)
 	d.keys.rewind()
+	if err == nil {
+		err = d.ground.reopen(within)
+	}
 	f.end(err == nil)
 	return err
 }

@@ -3,7 +3,6 @@ package check_test
 import (
 	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -211,67 +210,4 @@ func told(r check.Report) string {
 		fmt.Fprintf(&b, "unknown: %s\n", u)
 	}
 	return b.String()
-}
-
-// random is a correct run: leaders that stop, are killed, are frozen and wake, are cut off, or lose their
-// key to somebody, one after the other, with faults that hit nothing in between.
-func random(r *rand.Rand) *fleet {
-	f := &fleet{closed: true, writes: true, frozen: map[string][][2]int{}}
-	number := map[string]int{}
-	current := map[string]int{} // index in lives
-	start := func(lane string, t int) {
-		number[lane]++
-		f.lives = append(f.lives, history.Process{Elector: lane, Incarnation: fmt.Sprintf("%s%d", lane, number[lane]), From: at(t), ReleaseNow: true})
-		current[lane] = len(f.lives) - 1
-	}
-	lanes := []string{"a", "b", "c"}
-	for _, lane := range lanes {
-		start(lane, 0)
-	}
-	t, token, lane := 200+r.IntN(500), int64(10), ""
-	for range 3 + r.IntN(8) {
-		lane = lanes[(slices.Index(lanes, lane)+1+r.IntN(2))%3]
-		p := &f.lives[current[lane]]
-		token += int64(1 + r.IntN(20))
-		to := t + 500 + r.IntN(12_000)
-		t = f.end(r, leads{by: p.Incarnation, token: token, from: t, to: to}, p, start) + 15 + r.IntN(900)
-	}
-	f.calm = t + 3000
-	lane = lanes[(slices.Index(lanes, lane)+1)%3]
-	f.length = t + 30_000 + r.IntN(5000)
-	f.terms = append(f.terms, leads{by: f.lives[current[lane]].Incarnation, token: token + 1, from: t, to: f.length, gone: 0})
-	return f
-}
-
-// end ends a term in one of the ways in which terms end, and gives the instant from which another may lead.
-func (f *fleet) end(r *rand.Rand, l leads, p *history.Process, start func(string, int)) int {
-	lane, to := p.Elector, l.to
-	fault := history.Fault{Targets: []string{lane}, From: at(to), Effective: true}
-	expires := to + int(ttl.Milliseconds()) + r.IntN(500)
-	defer func() { f.faults = append(f.faults, fault) }()
-	switch r.IntN(5) {
-	case 0:
-		fault.Kind, fault.To = history.ElectorStop, at(to+400)
-		p.Asked, p.To, p.Exit = at(to), at(to+30), "0"
-		l.gone = to + 10
-		start(lane, to+400)
-	case 1:
-		fault.Kind, fault.To = history.ElectorKill, at(to+700)
-		p.To, p.Exit = at(to), "killed"
-		l.gone = expires
-		start(lane, to+700)
-	case 2:
-		fault.Kind, fault.To = history.ElectorPause, at(expires+800)
-		f.frozen[p.Incarnation] = append(f.frozen[p.Incarnation], [2]int{to - 5, expires + 800})
-		l.gone = expires
-	case 3:
-		fault.Kind, fault.To = history.PartitionTotal, at(expires+500)
-		l.to = to + int((ttl - margin).Milliseconds())
-		l.gone = l.to + int(margin.Milliseconds()) + 5 + r.IntN(300)
-	default:
-		fault.Kind, fault.To, fault.Tokens = history.KeyDelete, fault.From, []int64{l.token}
-		l.gone = to - r.IntN(20) // it says yes for a little longer, which is excepted
-	}
-	f.terms = append(f.terms, l)
-	return l.gone
 }

@@ -100,9 +100,23 @@ func (c *modelCand) eligible() bool { return c.up && !c.stalled && !c.core.shutd
 // gone reports whether a process has died or ended.
 func (c *modelCand) gone() bool { return !c.up || c.core.done }
 
-// enough certainty to keep a term by: after an acknowledgement that does not count, the library waits
-// for the next keep-alive's time, and then some round trips and pauses between attempts are wanted.
-const enough = kaInterval + 1000
+// enough certainty to keep a term by, once a keep-alive can go out: some round trips, and pauses between
+// attempts.
+const enough = tick(1000)
+
+// nextChance is when the lease can next be renewed on the fair schedule: after an acknowledgement that does
+// not count, or is of a keep-alive long past, the library waits for the next keep-alive's time.
+func (c *modelCand) nextChance(now tick) tick {
+	ka := &c.kas[0]
+	counts := !ka.denied && (ka.term == 0 || uint64(ka.term) >= c.core.lease.raftTerm)
+	switch {
+	case ka.leg == idle:
+		return max(now, c.nextKA)
+	case ka.sent == now && counts:
+		return now
+	}
+	return now + kaInterval
+}
 
 // keeper is the candidate whose live term a fair schedule must keep; -1: none. Its certainty has enough
 // left for a few round trips, and nothing that has already happened is to take the term away.
@@ -115,7 +129,7 @@ func (m *machine) keeper(w *world) int {
 		if c.desk.facts.token != c.core.key.token || c.desk.over || c.lapsedToken != 0 || c.stopped {
 			continue
 		}
-		if min(tickAt(c.core.certainUntil()), tickAt(c.desk.facts.deadline.Add(-c.desk.facts.margin))) < w.now+enough {
+		if min(tickAt(c.core.certainUntil()), tickAt(c.desk.facts.deadline.Add(-c.desk.facts.margin))) < c.nextChance(w.now)+enough {
 			continue
 		}
 		token := uint8(c.core.key.token)

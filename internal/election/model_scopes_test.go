@@ -71,7 +71,7 @@ func scopes() []*scope {
 			budget: budget{fDelay: 1}, breaks: true},
 		{name: "late-replies", cands: 1, prefix: alone, horizon: 21_000, grid: grid, fairOneIn: 4,
 			budget: budget{fDelay: 2}},
-		{name: "woken-revokes", cands: 1, prefix: aLeads, horizon: 21_000, grid: grid, fairOneIn: 16,
+		{name: "woken-revokes", cands: 1, prefix: aLeads, horizon: 21_000, grid: grid,
 			budget: budget{fDelay: 1, fElect: 1, fOldRevoke: 1}},
 		{name: "deposed-acks", cands: 1, prefix: aLeads, horizon: 17_500, grid: grid, fairOneIn: 16,
 			budget: budget{fDelay: 1, fElect: 1, fOldAck: 1}},

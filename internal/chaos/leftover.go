@@ -65,8 +65,9 @@ func (r *run) leftover(ctx context.Context, final history.Instant) (*history.Lef
 	return left, nil
 }
 
-// growth compares each lane's last process in the calm with itself when it was young: the medians over two
-// TTLs each, so that a passing connection counts for nothing.
+// growth compares each lane's last process at the end of the calm with itself when everything was first calm
+// around it. Medians over two TTLs at most, so that a passing connection counts for nothing. One that has
+// known no calm before the last is left out: what it lacked while it was cut off is no measure.
 func growth(h *history.History, final history.Instant, left *history.Leftover) {
 	span := 2 * h.Run.TTL
 	for _, lane := range h.Run.Electors {
@@ -76,12 +77,16 @@ func growth(h *history.History, final history.Instant, left *history.Leftover) {
 				p = q
 			}
 		}
-		young := p.From.Add(time.Second)
-		if p.From == 0 || young.Add(span) > final.Add(-span) {
-			continue
+		var before, after []history.Sample
+		for _, s := range h.Samples {
+			switch {
+			case s.Elector != lane || s.Incarnation != p.Incarnation || s.Received > final:
+			case s.Sent >= final.Add(-span):
+				after = append(after, s)
+			case s.Sent >= p.From.Add(time.Second) && calmAt(h, s.Sent) && (before == nil || s.Sent < before[0].Sent.Add(span)):
+				before = append(before, s)
+			}
 		}
-		before := usage(h, lane, p.Incarnation, young, young.Add(span))
-		after := usage(h, lane, p.Incarnation, final.Add(-span), final)
 		if len(before) == 0 || len(after) == 0 {
 			continue
 		}
@@ -92,14 +97,14 @@ func growth(h *history.History, final history.Instant, left *history.Leftover) {
 	}
 }
 
-func usage(h *history.History, lane, incarnation string, from, to history.Instant) []history.Sample {
-	var in []history.Sample
-	for _, s := range h.Samples {
-		if s.Elector == lane && s.Incarnation == incarnation && s.Sent >= from && s.Received <= to {
-			in = append(in, s)
+// calmAt reports whether no fault was under way, nor the recovery from one.
+func calmAt(h *history.History, at history.Instant) bool {
+	for _, f := range h.Faults {
+		if f.From <= at && (f.To == 0 || at <= f.To.Add(recovery(h.Run.TTL))) {
+			return false
 		}
 	}
-	return in
+	return true
 }
 
 func median(samples []history.Sample, of func(history.Sample) int) int {

@@ -7,34 +7,41 @@ import (
 	"github.com/elector-dev/elector/internal/chaos/history"
 )
 
-func TestGrowthComparesTheLastProcessWithItselfWhenItWasYoung(t *testing.T) {
+func TestGrowthComparesTheLastProcessWithItselfInAnEarlierCalm(t *testing.T) {
 	at := func(s float64) history.Instant { return history.Instant(s * float64(time.Second)) }
-	h := &history.History{Run: history.Run{TTL: 4 * time.Second, Electors: []string{"w1", "w2", "w3"}}}
+	h := &history.History{Run: history.Run{TTL: 4 * time.Second, Electors: []string{"w1", "w2", "w3", "w4"}}}
 	h.Processes = []history.Process{
 		{Elector: "w1", Incarnation: "old", From: at(1), To: at(10)},
 		{Elector: "w1", Incarnation: "new", From: at(11)},
-		{Elector: "w2", Incarnation: "late", From: at(55)}, // too young to be compared
-		{Elector: "w3", Incarnation: "died", From: at(1), To: at(50)},
+		{Elector: "w2", Incarnation: "late", From: at(95)}, // too young to be compared
+		{Elector: "w3", Incarnation: "died", From: at(1), To: at(90)},
+		{Elector: "w4", Incarnation: "cut off", From: at(81)}, // in a fault, and then in the recovery from it
 	}
-	for s := 2.0; s < 60; s++ {
-		n := 40
-		switch {
+	h.Faults = []history.Fault{{From: at(10), To: at(20)}, {From: at(80), To: at(85)}}
+	sample := func(lane, incarnation string, s float64, n int) {
+		h.Samples = append(h.Samples, history.Sample{
+			Elector: lane, Incarnation: incarnation, Sent: at(s), Received: at(s + 0.01), Goroutines: n, Descriptors: 2 * n,
+		})
+	}
+	for s := 2.0; s < 100; s++ {
+		switch n := 40; {
 		case s < 10:
-			n = 10 // of the process before
-		case s > 50:
-			n = 47
+			sample("w1", "old", s, 10)
+		case s < 36:
+			sample("w1", "new", s, 15) // cut off, and coming back
+		case s > 90:
+			sample("w1", "new", s, n+7)
+		case int(s)%5 == 0:
+			sample("w1", "new", s, n+100) // a passing crowd
+		default:
+			sample("w1", "new", s, n)
 		}
-		if int(s)%5 == 0 {
-			n += 100 // a passing crowd
+		if s > 81 {
+			sample("w4", "cut off", s, int(s))
 		}
-		name := "new"
-		if s < 10 {
-			name = "old"
-		}
-		h.Samples = append(h.Samples, history.Sample{Elector: "w1", Incarnation: name, Sent: at(s), Received: at(s + 0.01), Goroutines: n, Descriptors: 2 * n})
 	}
 	left := &history.Leftover{Goroutines: map[string]int{}, Descriptors: map[string]int{}}
-	growth(h, at(60), left)
+	growth(h, at(100), left)
 	if len(left.Goroutines) != 1 || left.Goroutines["w1"] != 7 || left.Descriptors["w1"] != 14 {
 		t.Errorf("growth %+v", left)
 	}

@@ -35,9 +35,10 @@ var breachesOfTokens = []planted{
 		plan: restored("b2", 12),
 	},
 	{
-		name: "a token that is given again while the restore is still under way", want: "",
+		name: "a token that is given again while the restore is still under way is a term like any other", want: "I2",
 		plan: func(f *fleet) {
 			restored("b2", 12)(f)
+			f.terms[2].to, f.terms[2].gone = 30_500, 30_000
 			f.terms[1].gone, f.faults[2].To = 20_600, at(48_000)
 			f.calm, f.closed = 0, false
 		},
@@ -97,6 +98,14 @@ var breachesOfTokens = []planted{
 		name: "a leader that goes on after a restore", want: "I3",
 		plan: goesOn(0),
 		says: []string{"c (c1) had seen etcd at revision 13, and said yes with token 13 until 49.9"},
+	},
+	{
+		name: "a leader that goes on has seen what others wrote", want: "I3",
+		plan: goesOn(0),
+		edit: func(h *history.History) {
+			h.Keys = append(h.Keys, history.KeyEvent{Key: "other", Token: 20, Revision: 20, Seen: at(24_000)})
+		},
+		says: []string{"c (c1) had seen etcd at revision 20"},
 	},
 	{
 		name: "a leader that goes on after a restore which lost nothing", want: "",

@@ -276,7 +276,7 @@ type common struct {
 
 	// The checker's.
 	promises [3]modelPromise
-	excused  [3]uint8 // tokens whose key an operator took away
+	excused  [8]uint8 // tokens whose key an operator took away
 	maxBegun uint8    // greatest token of a term
 	restored bool
 }

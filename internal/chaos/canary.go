@@ -21,6 +21,7 @@ type canaries struct {
 	recorder *recorder
 	ttl      time.Duration
 	newest   atomic.Uint64 // raft term
+	deaf     atomic.Bool   // while etcd is restored, which makes raft terms begin again
 	leases   sync.Map      // clientv3.LeaseID → struct{}: all that were ever granted
 }
 
@@ -83,6 +84,14 @@ func (c *canaries) listen(ctx context.Context, d *grpc.StreamDesc, cc *grpc.Clie
 	return canaryStream{s, c}, nil
 }
 
+// restoring calls restore with the canaries deaf, and forgets the raft terms of the store that is gone.
+func (c *canaries) restoring(restore func() error) error {
+	c.deaf.Store(true)
+	defer c.deaf.Store(false)
+	defer c.newest.Store(0)
+	return restore()
+}
+
 type canaryStream struct {
 	grpc.ClientStream
 	c *canaries
@@ -93,7 +102,7 @@ func (s canaryStream) RecvMsg(m any) error {
 		return err
 	}
 	r, ok := m.(*pb.LeaseKeepAliveResponse)
-	if !ok || r.Header == nil {
+	if !ok || r.Header == nil || s.c.deaf.Load() {
 		return nil
 	}
 	term := r.Header.RaftTerm

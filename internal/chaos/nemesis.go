@@ -17,6 +17,7 @@ type nemesis struct {
 	fleet    *fleet
 	recorder *recorder
 	keys     *keyLog
+	canaries *canaries
 	ttl      time.Duration
 	dir      string // for snapshots
 	say      func(format string, args ...any)

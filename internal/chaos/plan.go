@@ -82,7 +82,7 @@ type storm struct {
 	ttl   time.Duration
 	kinds []string
 	deck  []string
-	begun bool
+	alone bool // the burst before was a single stop
 }
 
 func newStorm(seed uint64, ttl time.Duration, kinds []string) *storm {
@@ -95,12 +95,13 @@ func (s *storm) next() burst {
 	var b burst
 	// How quickly leadership is handed over shows only where all else is well. A storm begins so, and then
 	// even a short one has seen a handover.
-	if first := !s.begun; s.rand.IntN(4) == 0 || first {
-		s.begun = true
+	if first := s.deck == nil; !s.alone && (first || s.rand.IntN(4) == 0) {
+		s.alone = true
 		b.steps = append(b.steps, step{kind: history.ElectorStop, atLeader: true, lasts: s.fraction(0.1, 1)})
 		b.rest = s.fraction(2, 5)
 		return b
 	}
+	s.alone = false
 	for range 3 + s.rand.IntN(3) {
 		st := s.draw()
 		st.after = s.fraction(0, 1.5)

@@ -104,3 +104,27 @@ func TestWhatTheCommandLineSaysComesBeforeTheSeed(t *testing.T) {
 		t.Errorf("slow: %+v", p)
 	}
 }
+
+func TestAStormBeginsWithAStopAloneAndMakesNoTwoOfThemInARow(t *testing.T) {
+	for seed := range uint64(20) {
+		s := newStorm(seed, 4*time.Second, everyKind())
+		before, alone := false, 0
+		for i := range 60 {
+			b := s.next()
+			single := len(b.steps) == 1
+			if single && (b.steps[0].kind != history.ElectorStop || !b.steps[0].atLeader) {
+				t.Fatalf("seed %d: a single %+v", seed, b.steps[0])
+			}
+			if i == 0 && !single || single && before {
+				t.Fatalf("seed %d: burst %d is of %d faults, alone before: %v", seed, i, len(b.steps), before)
+			}
+			if single {
+				alone++
+			}
+			before = single
+		}
+		if alone < 3 || alone > 30 {
+			t.Errorf("seed %d: %d of 60 bursts are a stop alone", seed, alone)
+		}
+	}
+}

@@ -104,7 +104,7 @@ func (r *run) stage(ctx context.Context) (err error) {
 	r.canaries = &canaries{recorder: r.recorder, ttl: r.plan.ttl}
 	n := &nemesis{
 		ground: r.ground, fleet: r.fleet, recorder: r.recorder, keys: r.keys, ttl: r.plan.ttl, dir: r.opts.Dir, say: r.opts.say,
-		claims: newClaims(),
+		canaries: r.canaries, claims: newClaims(),
 	}
 	// A new leader may have to wait for the old one's promise, lease and promotion, then for a back-off.
 	r.director = &director{nemesis: n, leads: 4*r.plan.ttl + 15*time.Second}

@@ -285,7 +285,7 @@ func (d *director) goBack(ctx context.Context, path string, saved int64, bump ui
 	f.took(slices.DeleteFunc(tokensOf(r), func(token int64) bool { return token <= saved }))
 	within, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	err = d.ground.etcd.Restore(within, path, bump)
+	err = d.canaries.restoring(func() error { return d.ground.etcd.Restore(within, path, bump) })
 	d.keys.rewind()
 	if err == nil {
 		err = d.ground.reopen(within)

@@ -16,21 +16,21 @@ type catcher struct {
 	by      string // for the table
 	slow    bool   // it runs processes and clocks of its own, so it runs alone
 	command func(ctx context.Context, overlay, dir string) (*exec.Cmd, error)
-	// noticed is what its output shows when it fails for the right reason: a build that breaks or a
-	// harness that does not start notices nothing.
+	// noticed is what its output shows when it fails for the right reason, with what was broken as its
+	// group: a build that breaks or a harness that does not start notices nothing.
 	noticed *regexp.Regexp
 }
 
 // patience bounds one catcher.
 const patience = 5 * time.Minute
 
-// model is a scope of the exhaustive model; all of them when scope is empty.
+// model is a scope of the exhaustive model.
 func model(scope string) catcher {
-	run, by := "^TestModel$", "the model"
-	if scope != "" {
-		run, by = "^TestModel$/^"+scope+"$", "the model, scope `"+scope+"`"
+	return catcher{
+		by:      "the model, scope `" + scope + "`",
+		command: goTest("./internal/election", "^TestModel$/^"+scope+"$"),
+		noticed: regexp.MustCompile(`model_scopes_test.go:\d+: ([a-z ]+): `),
 	}
-	return catcher{by: by, command: goTest("./internal/election", run), noticed: regexp.MustCompile(`(?m)^\s*--- FAIL: TestModel`)}
 }
 
 // namedTest is a test of the ordinary suite, by the pattern of go test's -run.
@@ -39,7 +39,7 @@ func namedTest(pkg, pattern string) catcher {
 	return catcher{
 		by: "`" + parts[len(parts)-1] + "`", slow: true,
 		command: goTest(pkg, "^"+strings.Join(parts, "$/^")+"$"),
-		noticed: regexp.MustCompile(`(?m)^\s*--- FAIL: ` + regexp.QuoteMeta(parts[len(parts)-1]) + `|--- FAIL: \S+/` + regexp.QuoteMeta(parts[len(parts)-1])),
+		noticed: regexp.MustCompile(`--- (FAIL): (?:\S+/)?` + regexp.QuoteMeta(parts[len(parts)-1])),
 	}
 }
 
@@ -51,44 +51,58 @@ func goTest(pkg, run string) func(context.Context, string, string) (*exec.Cmd, e
 }
 
 // chaos is a scenario of elector-chaos, run against a binary of the mutated code.
-func chaos(scenario string, args ...string) catcher {
+func chaos(scenario string) catcher {
+	return scripted("chaos, scenario `"+scenario+"`", scenario, func(ctx context.Context, overlay, program string) *exec.Cmd {
+		return exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", program, "./cmd/elector")
+	})
+}
+
+// plainChaos is a scenario run against the daemon that has none of the defences.
+func plainChaos(scenario string) catcher {
+	return scripted("chaos, scenario `"+scenario+"`", scenario, func(ctx context.Context, _, program string) *exec.Cmd {
+		return exec.CommandContext(ctx, "go", "build", "-C", "bench", "-o", program, "./plain")
+	}, "--kind", "plain")
+}
+
+func scripted(by, scenario string, build func(ctx context.Context, overlay, program string) *exec.Cmd, args ...string) catcher {
 	return catcher{
-		by: "chaos scenario `" + scenario + "`", slow: true,
-		noticed: regexp.MustCompile(`(?m)^chaos: .* [1-9][0-9]* violations`),
+		by: by, slow: true,
+		noticed: regexp.MustCompile(`(?m)^  VIOLATION +(\S+):`),
 		command: func(ctx context.Context, overlay, dir string) (*exec.Cmd, error) {
-			program := filepath.Join(dir, "elector")
-			build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", program, "./cmd/elector")
-			if out, err := build.CombinedOutput(); err != nil {
-				return nil, fmt.Errorf("build without the defence: %w: %s", err, out)
+			program := filepath.Join(dir, "program")
+			if out, err := build(ctx, overlay, program).CombinedOutput(); err != nil {
+				return nil, fmt.Errorf("build: %w: %s", err, out)
 			}
-			args := append([]string{"run", "./cmd/elector-chaos", "--program", program, "--scenario", scenario, "--out", dir}, args...)
-			return exec.CommandContext(ctx, "go", args...), nil
+			all := []string{"run", "./cmd/elector-chaos", "--program", program, "--scenario", scenario, "--out", filepath.Join(dir, "out")}
+			return exec.CommandContext(ctx, "go", append(all, args...)...), nil
 		},
 	}
 }
 
-// run runs the catcher and returns nil if it noticed; else what it said instead.
-func (c catcher) run(ctx context.Context, overlay, dir string) error {
+// run runs the catcher and returns what it found broken, or, as an error, what it said instead.
+func (c catcher) run(ctx context.Context, overlay, dir string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd, err := c.command(ctx, overlay, dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
 	var failed *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("no verdict within %v: %s", patience, tail(out))
+		return "", fmt.Errorf("no verdict within %v: %s", patience, tail(out))
 	case err == nil:
-		return errors.New("it passes without the defence")
+		return "", errors.New("it passes without the defence")
 	case !errors.As(err, &failed):
-		return err
-	case !c.noticed.Match(out):
-		return fmt.Errorf("it fails for another reason: %s", tail(out))
+		return "", err
 	}
-	return nil
+	broken := c.noticed.FindSubmatch(out)
+	if broken == nil {
+		return "", fmt.Errorf("it fails for another reason: %s", tail(out))
+	}
+	return string(broken[1]), nil
 }
 
 // tail is the end of an output.

@@ -80,55 +80,58 @@ func repository() (string, error) {
 func gate(ctx context.Context, top string, todo []mutant, out io.Writer) (missed int) {
 	began := time.Now()
 	var mu sync.Mutex // guards missed and out
-	judge := func(m mutant) {
+	judge := func(m mutant, c catcher) {
 		start := time.Now()
-		err := m.judge(ctx, top)
+		broken, err := m.judge(ctx, top, c)
 		mu.Lock()
 		defer mu.Unlock()
 		took := time.Since(start).Round(100 * time.Millisecond)
 		if err != nil {
 			missed++
-			fmt.Fprintf(out, "MISSED  %-40s not noticed by %s: %v\n", m.name, m.caught.by, err)
+			fmt.Fprintf(out, "MISSED  %-40s not noticed by %s: %v\n", m.name, c.by, err)
 			return
 		}
-		fmt.Fprintf(out, "caught  %-40s by %s, %v\n", m.name, m.caught.by, took)
+		fmt.Fprintf(out, "caught  %-40s by %s: %s, %v\n", m.name, c.by, broken, took)
+	}
+	each := func(slow bool, do func(mutant, catcher)) {
+		for _, m := range todo {
+			for _, c := range m.caught {
+				if c.slow == slow {
+					do(m, c)
+				}
+			}
+		}
 	}
 	var quick sync.WaitGroup
 	slots := make(chan struct{}, 2)
-	for _, m := range todo {
-		if !m.caught.slow {
-			quick.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				judge(m)
-			})
-		}
-	}
+	each(false, func(m mutant, c catcher) {
+		quick.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			judge(m, c)
+		})
+	})
 	quick.Wait()
-	for _, m := range todo {
-		if m.caught.slow {
-			judge(m)
-		}
-	}
-	fmt.Fprintf(out, "mutants: %d defences taken out, %d noticed, %.0f s\n", len(todo), len(todo)-missed, time.Since(began).Seconds())
+	each(true, judge)
+	fmt.Fprintf(out, "mutants: %d defences taken out, %d times not noticed, %.0f s\n", len(todo), missed, time.Since(began).Seconds())
 	return missed
 }
 
-// judge has one mutant caught; nil if it was.
-func (m mutant) judge(ctx context.Context, top string) error {
+// judge has a catcher look at a mutant and returns what it found broken.
+func (m mutant) judge(ctx context.Context, top string, c catcher) (string, error) {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 	dir, err := os.MkdirTemp("", "mutant-")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer os.RemoveAll(dir)
 	overlay, err := m.overlay(top, dir)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return m.caught.run(ctx, overlay, dir)
+	return c.run(ctx, overlay, dir)
 }
 
 // overlay writes the changed files into dir and the list of them that the go command takes.
@@ -167,9 +170,13 @@ func (m mutant) overlay(top, dir string) (string, error) {
 // markdown is the table of docs/proof.md.
 func markdown(all []mutant) string {
 	var b strings.Builder
-	b.WriteString("| defence | without it, this no longer holds | noticed by |\n|---|---|---|\n")
+	b.WriteString("| taken out | so that this no longer holds | noticed by |\n|---|---|---|\n")
 	for _, m := range all {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", m.name, m.defence, m.caught.by)
+		var by []string
+		for _, c := range m.caught {
+			by = append(by, c.by)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", m.name, m.defence, strings.Join(by, "; "))
 	}
 	return b.String()
 }

@@ -1,11 +1,13 @@
 package main
 
+import "slices"
+
 // mutant is the product with one defence removed.
 type mutant struct {
 	name    string
 	defence string // what is removed, for the table in docs/proof.md
 	edits   []edit
-	caught  catcher // that must fail with it
+	caught  []catcher // each of which must fail with it
 }
 
 // edit replaces text that stands exactly once in a file.
@@ -27,9 +29,11 @@ const (
 	stepGo      = "internal/election/step.go"
 )
 
-// mutants is every defence that the proof is about, each with what catches its removal.
+// mutants is every defence that the proof is about, each with what notices its removal.
 func mutants() []mutant {
-	return append(ofTheDeadline(), ofTheAnswer()...)
+	return slices.Concat(ofTheDeadline(), ofTheAnswer(), []mutant{
+		{"all of them", "`bench/plain`, the daemon that only uses `Campaign` and `Session.Done`", nil, []catcher{plainChaos("pause")}},
+	})
 }
 
 // ofTheDeadline are the defences that keep the deadline before the end of the key.
@@ -37,65 +41,65 @@ func ofTheDeadline() []mutant {
 	return []mutant{
 		{"send-time clock", "a renewal counts from before its request was sent, not from its reply",
 			[]edit{{interceptGo, "Sent: sent, Received: received,", "Sent: received, Received: received,"}},
-			namedTest("./internal/etcdstore", "TestARenewalCountsFromBeforeItsRequestHoweverLateTheReply")},
+			[]catcher{namedTest("./internal/etcdstore", "TestARenewalCountsFromBeforeItsRequestHoweverLateTheReply"), chaos("slow")}},
 		{"margin", "certainty ends a margin before the deadline",
 			[]edit{{deadlineGo, "return max(ttl/100, 50*time.Millisecond) + 100*time.Millisecond", "return 0 * ttl"}},
-			model("")},
+			[]catcher{model("paused")}},
 		{"confirmation", "an acknowledgement alone extends nothing",
 			[]edit{{learnGo, "s.ack, s.ackedIn = r, s.inForce()\n\t} else {", `s.ack, s.ackedIn = r, s.inForce()
 		if s.term.begun {
 			s.term.deadline = max(s.term.deadline, r.Sent.Add(r.TTL))
 		}
 	} else {`}},
-			model("")},
+			[]catcher{model("stale-confirmation")}},
 		{"confirmation after the acknowledgement", "only a confirmation that was sent after the acknowledgement had come counts for it",
 			[]edit{
 				{learnGo, "ack, reply := s.proving, ev.Confirmation.Reply", "ack, reply := s.ack, ev.Confirmation.Reply"},
 				{learnGo, "ack, s.provingIn, reply", "ack, s.ackedIn, reply"},
 				{deadlineGo, "case confirmation.Sent.Before(ack.Received):", "case false:"},
 			},
-			model("")},
+			[]catcher{model("stale-confirmation")}},
 		{"same raft term", "grant, acknowledgement and confirmation carry one raft term",
 			[]edit{
 				{deadlineGo, "grantTerm == 0 || ack.RaftTerm != grantTerm || confirmation.RaftTerm != grantTerm", "grantTerm == 0"},
 				{learnGo, "if r.RaftTerm == s.lease.raftTerm {", "if true {"},
 			},
-			model("")},
+			[]catcher{model("stale-confirmation")}},
 		{"rebinding", "the key gets a new lease when the raft term changes",
 			[]edit{{stepGo, "if s.won && s.raftTerm > s.lease.raftTerm {", "if false {"}},
-			model("")},
+			[]catcher{model("woken-revokes")}},
 		{"unresolved rebind", "no renewal counts and no claim fails while a rebind's outcome is unknown",
 			[]edit{{learnGo, "if s.unresolved || ack.Lease != s.lease.id {", "if false {"}},
-			model("")},
+			[]catcher{model("two-elections")}},
 		{"rebind from the last own write", "a rebind's put is conditional on the last own write, not only on the token",
 			[]edit{{candidacyGo, "If(ss.written(claim)...).\n\t\tThen(clientv3.OpPut",
 				"If(clientv3.Compare(clientv3.CreateRevision(ss.key), \"=\", claim.Token)).\n\t\tThen(clientv3.OpPut"}},
-			namedTest("./internal/etcdstore", "TestEtcdStoreConformsToTheStoreContract/RebindFromAnOldClaimFindsTheOwnKey")},
+			[]catcher{namedTest("./internal/etcdstore", "TestEtcdStoreConformsToTheStoreContract/RebindFromAnOldClaimFindsTheOwnKey")}},
 		{"in-time rule", "acknowledgement and confirmation count only if they arrive before the deadline in force",
 			[]edit{
 				{deadlineGo, "case !ack.Received.Before(ackedIn.Add(-margin)) || !confirmation.Received.Before(confirmedIn.Add(-margin)):", "case false:"},
 				{learnGo, "if !r.Received.Before(s.lease.acked.Add(-Margin(s.lease.ttl))) {", "if false {"},
 			},
-			model("")},
+			[]catcher{model("late-replies")}},
 		{"keep-alives withheld from a stalled loop", "an elector whose loop stands still does not hold the key for ever",
 			[]edit{{electorGo, "return e.LoopAge() <= StallLimit(e.cfg.TTL)", "return true"}},
-			model("")},
+			[]catcher{model("deadlocked-loop")}},
 		{"keep-alives withheld, in the store", "the stream asks whether the loop is alive before it sends",
 			[]edit{{interceptGo, "if !r.session.req.Alive() {", "if false {"}},
-			namedTest("./internal/etcdstore", "TestEtcdStoreConformsToTheStoreContract/LeaseRunsOutWhileKeepAlivesAreWithheld")},
+			[]catcher{namedTest("./internal/etcdstore", "TestEtcdStoreConformsToTheStoreContract/LeaseRunsOutWhileKeepAlivesAreWithheld")}},
 		{"confirmation through raft", "the confirming transaction is an entry of etcd's log, not a read",
 			[]edit{{candidacyGo, `Then(clientv3.OpDelete(ss.key+"/never"), ss.store.firstCreate()).`,
 				`Then(clientv3.OpGet(ss.key+"/never"), ss.store.firstCreate()).`}},
-			namedTest("./internal/etcdstore", "TestAConfirmationIsAnEntryOfTheRaftLogAndNoRead")},
+			[]catcher{namedTest("./internal/etcdstore", "TestAConfirmationIsAnEntryOfTheRaftLogAndNoRead")}},
 		{"settled grant", "a lease counts in the raft term that an earlier reply carried",
 			[]edit{{sessionGo, "if g.Reply.RaftTerm == raftTerm {", "if true {"}},
-			namedTest("./internal/etcdstore", "TestALeaseThatWasGrantedWhileTheRaftTermChangedIsNotUsed")},
+			[]catcher{namedTest("./internal/etcdstore", "TestALeaseThatWasGrantedWhileTheRaftTermChangedIsNotUsed")}},
 		{"denial by an older etcd leader", "a leader that was deposed before the lease was granted is not believed",
 			[]edit{{learnGo, "if r.TTL <= 0 && r.RaftTerm < s.lease.raftTerm {", "if false {"}},
-			namedTest("./internal/election", "TestADenialByAnOlderEtcdLeaderIsNotBelieved")},
+			[]catcher{model("deposed-acks")}},
 		{"token guard", "an elector that lived through a restore of etcd refuses to lead",
 			[]edit{{stepGo, "if back {", "if false && back {"}},
-			model("")},
+			[]catcher{model("restore"), chaos("restore")}},
 	}
 }
 
@@ -104,31 +108,31 @@ func ofTheAnswer() []mutant {
 	return []mutant{
 		{"answer-time clock", "leadership is compared with the clock while answering",
 			[]edit{{answerGo, "Sub(a.At); left > 0 {", "Sub(a.At); left > 0 || true {"}},
-			model("")},
+			[]catcher{model("paused"), chaos("pause")}},
 		{"evaluation under the lock", "a term's end waits for evaluations that have begun",
 			[]edit{{answerGo, "d.mu.RLock()\n\tdefer d.mu.RUnlock()\n\ta := Answer{State: d.state}\n\tf := &d.facts\n",
 				"d.mu.RLock()\n\ta := Answer{State: d.state}\n\theld := d.facts\n\td.mu.RUnlock()\n\tf := &held\n"}},
-			model("")},
+			[]catcher{model("preempted-readers")}},
 		{"release waits for promises", "the key stays until every promise has run out",
 			[]edit{{stepGo, "if e.promises && s.now.Before(t.promised) {", "if false {"}},
-			model("")},
+			[]catcher{model("promises-and-release"), chaos("promised")}},
 		{"verification after Campaign", "Campaign's nil is a hint, not leadership",
 			[]edit{{learnGo, "s.enter(Verifying, CauseWon)", "s.enter(Verifying, CauseWon)\n\ts.beginTerm(s.lease.acked)"}},
-			model("")},
+			[]catcher{model("startup")}},
 		{"own-key watch", "a deletion of the own key is noticed at once",
 			[]edit{{stepGo, "case OwnKeyDeleted:\n\t\ts.keyGone()", "case OwnKeyDeleted:"}},
-			namedTest("./internal/election", "TestElectorReentersWhenItsKeyIsDeleted")},
+			[]catcher{model("restore"), chaos("delete")}},
 		{"no resurrection", "a no is never followed by a yes of the same term",
 			[]edit{
 				{answerGo, "d.over.Store(true) // a no is never followed by a yes of the same term", ""},
 				{answerGo, "if f.term && f.token == d.facts.token && d.over.Load() {", "if false {"},
 			},
-			model("")},
+			[]catcher{model("preempted-readers")}},
 		{"boot clock", "the clock counts the time in which the host is suspended",
 			[]edit{{boottimeGo, "return read(unix.CLOCK_BOOTTIME)", "return read(unix.CLOCK_MONOTONIC)"}},
-			namedTest("./cmd/elector", "TestExpiryCountsOnTheBootClockOfItsNamespace")},
+			[]catcher{namedTest("./cmd/elector", "TestExpiryCountsOnTheBootClockOfItsNamespace")}},
 		{"join before release", "work has ended before the key is given up",
 			[]edit{{stepGo, "if !e.on || t.working || t.begun && !t.stopped {", "if !e.on || t.begun && !t.stopped {"}},
-			model("")},
+			[]catcher{model("paused")}},
 	}
 }

@@ -54,8 +54,10 @@ func ofTheDeadline() []mutant {
 			[]catcher{model("stale-confirmation")}},
 		{"confirmation after the acknowledgement", "only a confirmation that was sent after the acknowledgement had come counts for it",
 			[]edit{
-				{learnGo, "ack, reply := s.proving, ev.Confirmation.Reply", "ack, reply := s.ack, ev.Confirmation.Reply"},
-				{learnGo, "ack, s.provingIn, reply", "ack, s.ackedIn, reply"},
+				{learnGo, "ack, reply := s.proving, ev.Confirmation.Reply", `ack, reply := s.proving, ev.Confirmation.Reply
+	if s.ack.Lease == ack.Lease {
+		ack, s.provingIn = s.ack, s.ackedIn
+	}`},
 				{deadlineGo, "case confirmation.Sent.Before(ack.Received):", "case false:"},
 			},
 			[]catcher{model("stale-confirmation")}},

@@ -514,3 +514,33 @@ func TestElectorKeepsTryingWhileEtcdIsOutOfReach(t *testing.T) {
 		a.awaitPhase(election.Leader)
 	})
 }
+
+// sleepyRecorder stops the loop once, between the decision that a term begins and its work.
+type sleepyRecorder struct {
+	stuckRecorder
+	once sync.Once
+}
+
+func (r *sleepyRecorder) TermStarted()            { r.once.Do(func() { time.Sleep(2 * ttl) }) }
+func (r *sleepyRecorder) LoopLag(_ time.Duration) {}
+
+// A loop that stands still just before the work begins must not begin it when it wakes: another may lead.
+func TestWorkOfATermThatLapsedBeforeItBeganIsNotBegun(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		var begun []int64
+		a := f.join("a", func(ctx context.Context, term election.Term) error {
+			begun = append(begun, term.Token)
+			<-ctx.Done()
+			return nil
+		}, func(c *election.Config) { c.Recorder = &sleepyRecorder{} })
+		first := a.await("a first term", func(s election.State) bool { return s.Phase == election.Leader })
+		second := a.await("a second term", func(s election.State) bool {
+			return s.Phase == election.Leader && s.Token > first.Token
+		})
+		a.stop()
+		<-a.done
+		if len(begun) != 1 || begun[0] != second.Token {
+			t.Errorf("terms %d and %d, the first lapsed at once: work was begun for %v", first.Token, second.Token, begun)
+		}
+	})
+}

@@ -82,7 +82,7 @@ func (m *machine) applyOpen(w *world, i int) {
 	c := &w.cands[i]
 	call := &c.calls[callOpen]
 	if call.stage == 0 {
-		if c.leftToken != 0 {
+		if c.leftName != 0 {
 			m.deleteKey(w, c.leftName, c.leftToken, byRelease)
 			c.leftName, c.leftToken = 0, 0
 		}
@@ -296,10 +296,6 @@ func (m *machine) closeSession(w *world, i int, release bool) {
 		for range 3 {
 			m.closeStage(w, i, false)
 		}
-		return
-	}
-	if claim.Token == 0 {
-		m.closeStage(w, i, true)
 	}
 }
 
@@ -325,9 +321,6 @@ func (m *machine) closeStage(w *world, i int, removed bool) {
 		switch call.stage {
 		case 0:
 			c.leftName, c.leftToken = c.name, call.token
-			if call.token == 0 {
-				c.leftName = 0
-			}
 		case 1:
 			m.leave(w, i, c.kept)
 		case 2:

@@ -75,13 +75,13 @@ func (m *machine) lively(w *world) bool {
 		return false
 	}
 	for _, k := range w.etcd.keys {
-		// An operator's put has taken the key off its lease. If its owner does not come to delete it, or
-		// has not learned its token, it stands until the operator removes it.
+		// An operator's put has taken the key off its lease. If its owner does not come to delete it, it
+		// stands until the operator removes it.
 		if k.token == 0 || k.lease != 0 {
 			continue
 		}
 		c := &w.cands[k.owner]
-		knows := c.name == k.name && c.core.key.token == int64(k.token) || c.leftToken == k.token
+		knows := c.name == k.name || c.leftName == k.name
 		if !c.eligible() || !knows {
 			return false
 		}

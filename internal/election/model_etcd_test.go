@@ -228,7 +228,7 @@ func (m *machine) revoke(w *world, id uint8, why removal) {
 // deleteKey is the compare-and-delete by token.
 func (m *machine) deleteKey(w *world, name, token uint8, why removal) {
 	slot := w.etcd.keySlot(name)
-	if slot < 0 || w.etcd.keys[slot].token != token {
+	if slot < 0 || token != 0 && w.etcd.keys[slot].token != token { // 0: it was never learned
 		return
 	}
 	m.removeKey(w, slot, why)

@@ -280,6 +280,9 @@ func (m *machine) beginWork(w *world, i int) {
 		m.fail("one work at a time", "%s begins a term while the work of another runs", modelNames[i])
 	}
 	c.work, c.workToken = working, uint8(c.core.key.token)
+	if !inst(w.now).Before(c.core.certainUntil()) {
+		c.work = told // the loop stood still since the decision, and the work is not begun
+	}
 }
 
 // alive asks the production elector whether keep-alives may go out.

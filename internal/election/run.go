@@ -260,8 +260,14 @@ func (r *run) rebind(ctx context.Context, session Session, a rebind) Event {
 	return KeyRebound{Session: a.Session, Rebound: rb, Failed: err != nil, Refusal: refusal(err)}
 }
 
-// begin starts the work of a term. Its end is an event like any other.
+// begin starts the work of a term. Its end is an event like any other. When the loop has stood still
+// since the decision and certainty has ended meanwhile, the term is over before its work has begun.
 func (r *run) begin(a beginTerm) {
+	if !r.cfg.Clock.Now().Before(r.core.certainUntil()) {
+		r.endWork = func(error) {}
+		r.start(func() { r.emit(WorkEnded{a.Token}) })
+		return
+	}
 	if a.Waited > 0 {
 		r.cfg.Recorder.Handover(a.Waited)
 	}

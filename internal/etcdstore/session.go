@@ -200,13 +200,18 @@ func (ss *session) Close(release bool, claim election.Claim) {
 }
 
 // remove deletes a key, if it is the one with the token, or revokes a lease, and reports whether what
-// it was to remove is known to be gone.
+// it was to remove is known to be gone. A key whose token was never learned, since the reply to the
+// campaign's put did not come, is deleted by its name: that has the session's own lease in it, so nobody
+// else's key bears it. Without that, a key which somebody has meanwhile taken off its lease by a plain put
+// would stand for ever, and block the election.
 func (ss *session) remove(ctx context.Context, l leftover) bool {
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	var err error
 	switch {
-	case l.token != 0:
+	case l.key != "" && l.token == 0:
+		_, err = ss.client.Delete(ctx, l.key)
+	case l.key != "":
 		_, err = ss.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(l.key), "=", l.token)).
 			Then(clientv3.OpDelete(l.key)).Commit()

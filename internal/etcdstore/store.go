@@ -92,13 +92,13 @@ func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Se
 // lease, or a lease. The zero value is nothing.
 type leftover struct {
 	key   string
-	token int64
+	token int64 // of the key; 0 when it was never learned
 	lease election.LeaseID
 }
 
 // leave notes what the next session is to remove. The list is short: leases run out by themselves.
 func (s *Store) leave(l leftover) {
-	if l.token == 0 && l.lease == 0 {
+	if l.key == "" && l.lease == 0 {
 		return
 	}
 	s.mu.Lock()

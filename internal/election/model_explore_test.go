@@ -26,7 +26,7 @@ type scope struct {
 	fine       bool   // time also stops at the last instant of certainty
 	evidence   bool   // how far etcd has been seen is kept
 	streams    int    // keep-alives that may be under way at once; 1 unless set
-	fairOneIn  uint64 // a fair schedule is run from one state in so many; 0: from all
+	fairOneIn  uint64 // in the short form a fair schedule is run from one state in so many; 0: from all
 
 	prefix   func(m *machine, w *world) // from the empty world to where the exploration starts
 	snapshot *modelEtcd                 // what a restore brings back; set by the prefix
@@ -125,6 +125,7 @@ type explorer struct {
 	seen    *visited
 	nodes   []node
 	limit   int
+	allFair bool // a fair schedule is run from every state
 	started time.Time
 	said    time.Time
 
@@ -159,7 +160,7 @@ func (n *nursery) add(w *world, cands int, from node) {
 
 // explore visits every state of a scope, at most limit of them.
 func explore(s *scope, limit int) outcome {
-	x := &explorer{scope: s, hash: newHasher(), seen: newVisited(), limit: limit, started: time.Now(), said: time.Now()}
+	x := &explorer{scope: s, hash: newHasher(), seen: newVisited(), limit: limit, allFair: !shortForm(), started: time.Now(), said: time.Now()}
 	w := world{}
 	m := newMachine(s)
 	w.etcd.term, w.etcd.promoted, w.etcd.rev = 1, true, 1
@@ -260,7 +261,7 @@ func (x *explorer) successors(m *machine, from *world, index int32, out *nursery
 			continue
 		}
 		out.add(w, n, node{index, a})
-		if x.scope.fairOneIn < 2 || d[1]%x.scope.fairOneIn == 0 {
+		if x.allFair || x.scope.fairOneIn < 2 || d[1]%x.scope.fairOneIn == 0 {
 			x.fair.Add(1)
 			if m.settle(w); m.violation != "" {
 				x.report(m, index, a, m.stack)

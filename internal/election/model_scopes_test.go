@@ -125,11 +125,15 @@ func aLeadsThenSnapshot(m *machine, w *world) {
 	m.scope.snapshot = &old
 }
 
-// stateCap bounds a scope; one that meets it is reported as capped. The short form, under the race
-// detector and with -short, looks at the beginning of each scope only; ELECTOR_MODEL=full asks for all
-// of it all the same.
+// shortForm: under the race detector and with -short only the beginning of each scope is looked at, and
+// fair schedules are run from a part of its states; ELECTOR_MODEL=full asks for everything all the same.
+func shortForm() bool {
+	return (raceDetector || testing.Short()) && os.Getenv("ELECTOR_MODEL") != "full"
+}
+
+// stateCap bounds a scope; one that meets it is reported as capped.
 func stateCap() int {
-	if (raceDetector || testing.Short()) && os.Getenv("ELECTOR_MODEL") != "full" {
+	if shortForm() {
 		return 20_000
 	}
 	return 2_000_000

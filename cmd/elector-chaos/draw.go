@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/elector-dev/elector/internal/chaos"
 	"github.com/elector-dev/elector/internal/chaos/check"
 	"github.com/elector-dev/elector/internal/chaos/history"
 	"github.com/elector-dev/elector/internal/chaos/timeline"
@@ -16,4 +17,20 @@ func draw(path string, h *history.History, r check.Report) error {
 		return err
 	}
 	return errors.Join(timeline.Write(f, h, r), f.Close())
+}
+
+// drawBeside writes the picture of two runs.
+func drawBeside(path string, h *history.History, r check.Report, beside string) error {
+	other, err := history.LoadFile(beside)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(timeline.WriteCompare(f,
+		timeline.Section{Title: h.Run.Program, History: h, Report: r},
+		timeline.Section{Title: other.Run.Program, History: other, Report: chaos.Judge(other)},
+	), f.Close())
 }

@@ -73,6 +73,9 @@ func replay(o options, s *screen) (kept bool, err error) {
 	sum := newTotal(options{Options: chaos.Options{Seed: h.Run.Seed}})
 	sum.add(h.Run.Seed, chaos.Outcome{History: h, Report: r})
 	s.say("%s", sum.line())
+	if o.beside != "" {
+		return v.kept(), drawBeside(o.timeline, h, r, o.beside)
+	}
 	o.history = "" // it is there already
 	return v.kept(), save(o, h, r)
 }

@@ -183,6 +183,7 @@ func TestMistakesOnTheCommandLineAreOneSentence(t *testing.T) {
 		{"--scenario depose --links proxies", `--scenario depose cuts members off from each other: it wants --links namespaces`},
 		{"--poll 0s", `--poll 0s is not possible here`},
 		{"--replay=", `--replay is empty`},
+		{"--beside other", `--beside other draws a second record`},
 	} {
 		status, out, errs := runToFile(t.Context(), t, strings.Fields(row.args)...)
 		if status != exitUsage || !strings.HasPrefix(errs, "elector-chaos: "+row.want) || strings.Count(errs, "\n") != 1 {
@@ -217,6 +218,32 @@ func TestTheCommandThatRepeatsARunHasItsSeedAndFlags(t *testing.T) {
 	back, err := parse(strings.Fields(again)[3:])
 	if err != nil || back.Seed != 9 || back.For != o.For {
 		t.Errorf("it reads as %+v, %v", back, err)
+	}
+}
+
+func TestTwoRecordsAreDrawnOneBelowTheOther(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	for _, program := range []string{chaos.Elector, chaos.Plain} {
+		h := &history.History{Run: history.Run{
+			Program: program, Scenario: "pause", TTL: 4 * time.Second, Electors: []string{"w1"}, Members: []string{"m0"},
+			Began: 1, Ended: history.Instant(time.Second),
+		}}
+		path := filepath.Join(dir, program)
+		if err := history.SaveFile(path, h); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	picture := filepath.Join(dir, "picture.html")
+	_, _, errs := runToFile(t.Context(), t, "--replay", paths[1], "--beside", paths[0], "--timeline", picture)
+	page, err := os.ReadFile(picture)
+	if err != nil {
+		t.Fatal(err, errs)
+	}
+	first, second := strings.Index(string(page), ">plain<"), strings.Index(string(page), ">elector<")
+	if first < 0 || second < first {
+		t.Errorf("headings at %d and %d", first, second)
 	}
 }
 

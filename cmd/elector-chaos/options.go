@@ -20,6 +20,7 @@ type options struct {
 	timeline    string
 	out         string
 	replay      string
+	beside      string
 	seedGiven   bool
 	linksChosen string // why the links are what they are, if that leaves something out
 }
@@ -53,6 +54,7 @@ Flags:
       --out DIR            where a run that fails leaves its record, picture and logs
                            (default: a new temporary directory)
       --replay FILE        judge and draw a record again, and run nothing
+      --beside FILE        with --replay and --timeline: draw this record below the other
   -h, --help               print this
 
 Exit status: 0 if every promise was kept, 1 if not, or if too little was seen to say so,
@@ -83,6 +85,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.timeline, "timeline", "", "")
 	fs.StringVar(&o.out, "out", "", "")
 	fs.StringVar(&o.replay, "replay", "", "")
+	fs.StringVar(&o.beside, "beside", "", "")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -92,6 +95,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q: there are only flags, see --help", fs.Arg(0))
 	case fs.Changed("replay") && o.replay == "":
 		return o, fmt.Errorf("--replay is empty: give the path of a record")
+	case o.beside != "" && (o.replay == "" || o.timeline == ""):
+		return o, fmt.Errorf("--beside %s draws a second record: give the first with --replay, and --timeline", o.beside)
 	case o.runs == 0:
 		return o, fmt.Errorf("--runs 0 would show nothing: give a positive number")
 	}

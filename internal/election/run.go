@@ -178,8 +178,8 @@ func (r *run) report(old, s State) {
 		}
 	}
 	if s.Phase == Fenced && old.Phase != Fenced {
-		r.cfg.Logger.Error("etcd went back in time, as after a restore without --bump-revision: tokens would repeat, "+
-			"so this elector will not campaign; check the cluster, then restart the elector", "cause", string(s.Cause))
+		r.cfg.Logger.Error("etcd went back in time, as after a restore from a snapshot; without --bump-revision tokens would repeat, "+
+			"so this elector will not campaign: check the cluster, then restart the elector", "cause", string(s.Cause))
 	}
 	switch {
 	case s.Token != 0 && old.Token == 0:

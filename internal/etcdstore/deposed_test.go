@@ -3,6 +3,7 @@ package etcdstore_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -102,8 +103,8 @@ func TestElectorDoesNotBelieveADeposedEtcdLeaderThatWakes(t *testing.T) {
 	testenv.NetNS(t)
 	const rounds = 4
 	lab, err := netlab.New(3)
-	t.Cleanup(func() { must(t, lab.Close()) })
 	must(t, err)
+	t.Cleanup(func() { must(t, lab.Close()) })
 	etcd := startCluster(t, 3, devetcd.Options{Host: lab.Addr, Wrap: lab.Exec})
 	for round := range rounds {
 		if second := deposedLeaderRound(t, lab, etcd); second > 0 {
@@ -121,12 +122,7 @@ func deposedLeaderRound(t *testing.T, lab *netlab.Lab, etcd *devetcd.Cluster) (s
 	const ttl = 10 * time.Second
 	old := within(t, etcd.Leader)
 	only := []string{etcd.Member(old).Endpoint()}
-	var rest []string
-	for i := range etcd.Size() {
-		if i != old {
-			rest = append(rest, etcd.Member(i).Endpoint())
-		}
-	}
+	rest := endpointsWithout(etcd, old)
 	ours := newBed(t, rest)
 	a := ours.join("a", ttl, only)
 	a.awaitPhase(election.Leader)
@@ -167,6 +163,11 @@ func deposedLeaderRound(t *testing.T, lab *netlab.Lab, etcd *devetcd.Cluster) (s
 		c.leave()
 	}
 	return second
+}
+
+// endpointsWithout are those of all members but one.
+func endpointsWithout(etcd *devetcd.Cluster, member int) []string {
+	return slices.Delete(etcd.Endpoints(), member, member+1)
 }
 
 // cut applies change to both directions between one host and all others.
@@ -294,14 +295,8 @@ func TestElectorOutlivesTheRevokesOfAWokenEtcdLeader(t *testing.T) {
 func wokenLeaderRound(t *testing.T, etcd *devetcd.Cluster, ttl time.Duration) time.Duration {
 	t.Helper()
 	old := within(t, etcd.Leader)
-	var rest, cuttable []string
-	var proxies []*proxy
-	for i := range etcd.Size() {
-		if i != old {
-			p := newProxy(t, etcd.Member(i).Endpoint())
-			rest, cuttable, proxies = append(rest, etcd.Member(i).Endpoint()), append(cuttable, p.endpoint()), append(proxies, p)
-		}
-	}
+	rest := endpointsWithout(etcd, old)
+	links, cuttable := allLinked(t, rest)
 	b := newBed(t, rest)
 	leading := b.join("a", ttl, cuttable)
 	first := leading.awaitPhase(election.Leader)
@@ -317,8 +312,8 @@ func wokenLeaderRound(t *testing.T, etcd *devetcd.Cluster, ttl time.Duration) ti
 	must(t, etcd.Member(old).Pause())
 	leading.await("rebind", func(s election.State) bool { return s.Lease != first.Lease && s.Token == first.Token })
 	<-frozen
-	for _, p := range proxies {
-		p.silence()
+	for _, l := range links {
+		l.Sever(true, true)
 	}
 	must(t, etcd.Member(old).Resume())
 	gone, watched := map[string]election.Instant{}, make(chan struct{})

@@ -2,6 +2,7 @@ package etcdstore_test
 
 import (
 	"context"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -11,25 +12,15 @@ import (
 	"github.com/elector-dev/elector/internal/etcdstore"
 )
 
-// proxied puts a proxy in front of each endpoint.
-func proxied(t *testing.T, endpoints []string) (proxies []*proxy, through []string) {
-	t.Helper()
-	for _, e := range endpoints {
-		p := newProxy(t, e)
-		proxies, through = append(proxies, p), append(through, p.endpoint())
-	}
-	return proxies, through
-}
-
 func TestOneSilentEndpointOfThreeChangesNothing(t *testing.T) {
 	const ttl = 4 * time.Second
 	etcd := startCluster(t, 3, devetcd.Options{})
-	proxies, through := proxied(t, etcd.Endpoints())
+	links, through := allLinked(t, etcd.Endpoints())
 	b := newBed(t, etcd.Endpoints())
 	a := b.join("a", ttl, through)
 	first := a.awaitPhase(election.Leader)
-	for i, p := range proxies {
-		p.silence()
+	for i, l := range links {
+		l.Hold(true, true)
 		survived := time.NewTimer(2 * ttl) // what must not happen takes a TTL
 		select {
 		case <-survived.C:
@@ -38,7 +29,7 @@ func TestOneSilentEndpointOfThreeChangesNothing(t *testing.T) {
 		if got := a.Look(); !got.Leading || got.Token != first.Token || !got.Since.Equal(first.Since) {
 			t.Errorf("endpoint %d silent: %+v, was %+v", i, got, first)
 		}
-		p.heal()
+		l.Release() // connections go on with what was sent meanwhile
 	}
 }
 
@@ -50,16 +41,15 @@ func TestFollowerLeavesASilentEndpointBeforeItIsNeeded(t *testing.T) {
 	etcd := startCluster(t, 3, devetcd.Options{})
 	for i := range 2 {
 		b := newBed(t, etcd.Endpoints())
-		leading, through := proxied(t, etcd.Endpoints())
+		leading, through := allLinked(t, etcd.Endpoints())
 		a := b.join("a", ttl, through)
 		a.awaitPhase(election.Leader)
-		proxies, through := proxied(t, etcd.Endpoints()[:2])
+		following, through := allLinked(t, etcd.Endpoints()[:2])
 		follower := b.join("b", ttl, through)
 		follower.awaitPhase(election.Follower)
 		neverBoth(t, a, follower)
-		proxies[i].silence()
-		for _, p := range leading {
-			p.silence()
+		for _, l := range append(leading, following[i]) {
+			l.Sever(true, true)
 		}
 		from := now()
 		follower.awaitPhase(election.Leader)
@@ -213,14 +203,14 @@ func TestRestoredEtcdIsNotedByAnElectorThatLivedThroughIt(t *testing.T) {
 	const ttl = 2 * time.Second
 	etcd := startCluster(t, 1, devetcd.Options{})
 	bed := newBed(t, etcd.Endpoints())
-	for range 50 {
+	snapshot := filepath.Join(t.TempDir(), "snapshot")
+	within(t, func(ctx context.Context) (any, error) { return nil, etcd.Snapshot(ctx, snapshot) })
+	for range 50 { // more than is written before the elector has looked
 		within(t, func(ctx context.Context) (any, error) { return bed.client.Put(ctx, "filler", "") })
 	}
-	proxies, through := proxied(t, etcd.Endpoints())
-	a := bed.join("a", ttl, through)
+	a := bed.join("a", ttl, nil)
 	a.awaitPhase(election.Leader)
-	fresh := startCluster(t, 1, devetcd.Options{}) // the same address, an earlier time
-	proxies[0].redirect(fresh.Endpoints()[0])
+	within(t, func(ctx context.Context) (any, error) { return nil, etcd.Restore(ctx, snapshot, 0) })
 	a.awaitPhase(election.Fenced)
 	if a.Look().Leading {
 		t.Error("a fenced elector leads")

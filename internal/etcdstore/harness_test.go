@@ -3,11 +3,11 @@ package etcdstore_test
 import (
 	"context"
 	"log/slog"
-	"net"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/elector-dev/elector/internal/chaos/link"
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/etcdstore"
@@ -27,16 +27,7 @@ type candidate struct {
 // join starts an elector in the bed's election. Its store talks to the endpoints.
 func (b *bed) join(identity string, ttl time.Duration, endpoints []string) *candidate {
 	b.t.Helper()
-	b.config = func(c *etcdstore.Config) {
-		c.TTL = ttl
-		if endpoints != nil {
-			c.Endpoints = endpoints
-		}
-		if b.change != nil {
-			b.change(c)
-		}
-	}
-	store := b.Store(identity, identity+"-1")
+	store := b.storeAt(identity, ttl, endpoints)
 	if b.wrap != nil {
 		store = b.wrap(store)
 	}
@@ -56,6 +47,21 @@ func (b *bed) join(identity string, ttl time.Duration, endpoints []string) *cand
 	}()
 	b.t.Cleanup(c.leave)
 	return c
+}
+
+// storeAt makes a store that talks to the endpoints; nil means those of the bed.
+func (b *bed) storeAt(identity string, ttl time.Duration, endpoints []string) election.Store {
+	b.t.Helper()
+	b.config = func(c *etcdstore.Config) {
+		c.TTL = ttl
+		if endpoints != nil {
+			c.Endpoints = endpoints
+		}
+		if b.change != nil {
+			b.change(c)
+		}
+	}
+	return b.Store(identity, identity+"-1")
 }
 
 // leave stops the elector and waits for its end.
@@ -142,124 +148,21 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// proxy forwards TCP to one endpoint, and can go silent as a cut cable does: connections stay open and
-// nothing passes.
-type proxy struct {
-	listener net.Listener
-	workers  sync.WaitGroup
-
-	mu     sync.Mutex // guards the fields below
-	target string
-	cut    chan struct{}
-	conns  []net.Conn
-}
-
-func newProxy(t *testing.T, endpoint string) *proxy {
+// linked puts a link before an endpoint, and returns it with the endpoint's address through it.
+func linked(t *testing.T, endpoint string) (*link.Link, []string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := link.Listen("127.0.0.1", strings.TrimPrefix(endpoint, "http://"))
 	must(t, err)
-	p := &proxy{listener: l, target: endpoint[len("http://"):]}
-	p.workers.Go(p.accept)
-	t.Cleanup(func() {
-		l.Close()
-		p.heal()
-		p.hangUp()
-		p.workers.Wait()
-	})
-	return p
+	t.Cleanup(func() { must(t, l.Close()) })
+	return l, []string{"http://" + l.Addr()}
 }
 
-func (p *proxy) endpoint() string { return "http://" + p.listener.Addr().String() }
-
-// silence stops all forwarding until heal.
-func (p *proxy) silence() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cut == nil {
-		p.cut = make(chan struct{})
+// allLinked is linked for each of several endpoints.
+func allLinked(t *testing.T, endpoints []string) (links []*link.Link, through []string) {
+	t.Helper()
+	for _, e := range endpoints {
+		l, address := linked(t, e)
+		links, through = append(links, l), append(through, address...)
 	}
-}
-
-func (p *proxy) heal() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cut != nil {
-		close(p.cut)
-		p.cut = nil
-	}
-}
-
-// hangUp closes all connections.
-func (p *proxy) hangUp() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.conns {
-		c.Close()
-	}
-	p.conns = nil
-}
-
-// redirect closes all connections; later ones go to another endpoint.
-func (p *proxy) redirect(endpoint string) {
-	p.mu.Lock()
-	p.target = endpoint[len("http://"):]
-	p.mu.Unlock()
-	p.hangUp()
-}
-
-// wait blocks while the proxy is silent.
-func (p *proxy) wait() {
-	p.mu.Lock()
-	cut := p.cut
-	p.mu.Unlock()
-	if cut != nil {
-		<-cut
-	}
-}
-
-func (p *proxy) accept() {
-	for {
-		in, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		p.workers.Go(func() { p.serve(in) })
-	}
-}
-
-func (p *proxy) serve(in net.Conn) {
-	p.wait()
-	p.mu.Lock()
-	target := p.target
-	p.mu.Unlock()
-	out, err := net.Dial("tcp", target)
-	if err != nil {
-		in.Close()
-		return
-	}
-	p.mu.Lock()
-	p.conns = append(p.conns, in, out)
-	p.mu.Unlock()
-	var both sync.WaitGroup
-	both.Go(func() { p.pipe(out, in) })
-	both.Go(func() { p.pipe(in, out) })
-	both.Wait()
-}
-
-func (p *proxy) pipe(dst, src net.Conn) {
-	defer dst.Close()
-	defer src.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := src.Read(buf)
-		p.wait()
-		if n > 0 {
-			if _, err := dst.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
+	return links, through
 }

@@ -3,7 +3,6 @@ package etcdstore_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/elector-dev/elector/internal/chaos/link"
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
-	"github.com/elector-dev/elector/internal/etcdstore"
 )
 
 // The files trap_*_test.go show traps of etcd's client library, one each: that the library as it is falls
@@ -144,16 +142,7 @@ type seat struct {
 // seat opens a session in the bed's election.
 func (b *bed) seat(endpoints []string, ttl time.Duration) *seat {
 	b.t.Helper()
-	b.config = func(c *etcdstore.Config) {
-		c.TTL = ttl
-		if endpoints != nil {
-			c.Endpoints = endpoints
-		}
-		if b.change != nil {
-			b.change(c)
-		}
-	}
-	s := &seat{t: b.t, store: b.Store("seat", "1")}
+	s := &seat{t: b.t, store: b.storeAt("seat", ttl, endpoints)}
 	s.reopen(ttl)
 	return s
 }
@@ -215,15 +204,6 @@ func event[E election.Event](s *seat, want func(E) bool) E {
 }
 
 func anyOf[E election.Event](E) bool { return true }
-
-// linked puts a link before an endpoint, and returns it with the endpoint's address through it.
-func linked(t *testing.T, endpoint string) (*link.Link, []string) {
-	t.Helper()
-	l, err := link.Listen("127.0.0.1", strings.TrimPrefix(endpoint, "http://"))
-	must(t, err)
-	t.Cleanup(func() { must(t, l.Close()) })
-	return l, []string{"http://" + l.Addr()}
-}
 
 // awaitMore waits until there is one more of what was told.
 func (r *requests) awaitMore(t *testing.T, key string) {

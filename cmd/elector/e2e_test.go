@@ -42,12 +42,12 @@ func TestFleetHasOneLeaderAndHandsOverOnSIGTERM(t *testing.T) {
 			t.Errorf("%s answers %d", p.id, a.code)
 		}
 	}
-	first.signal(syscall.SIGTERM)
+	must(t, first.Terminate())
 	second, next := leader(t, others(fleet, first)...)
 	if next.Token <= yes.Token {
 		t.Errorf("token %d follows %d", next.Token, yes.Token)
 	}
-	if status := first.ended(); status != 0 {
+	if status := first.awaitExit(); status != 0 {
 		t.Errorf("%s exits with %d:\n%s", first.id, status, first.logged())
 	}
 	second.await("naming itself", "/", func(a answer) bool { return a.Name == second.id })
@@ -58,7 +58,7 @@ func TestKilledLeaderIsReplacedWhenItsLeaseEnds(t *testing.T) {
 	fleet := e.fleetOf(t, 3)
 	e.observe(t, fleet...)
 	first, yes := leader(t, fleet...)
-	first.kill()
+	must(t, first.Kill())
 	killed := time.Now()
 	_, next := leader(t, others(fleet, first)...)
 	took := time.Since(killed)
@@ -105,7 +105,7 @@ func TestOperatorsDeletionOrRevokeIsNoticedAtOnce(t *testing.T) {
 	waiting.await("re-entering", "/status", func(a answer) bool {
 		return follows(a) && a.Registered && a.Lease.ID != before.Lease.ID
 	})
-	l.signal(syscall.SIGTERM)
+	must(t, l.Terminate())
 	leader(t, waiting)
 }
 
@@ -116,7 +116,7 @@ func TestPollsQueuedAtAFrozenLeaderGetNoYes(t *testing.T) {
 	fleet := e.fleetOf(t, 2)
 	first, before := leader(t, fleet...)
 	second := others(fleet, first)[0]
-	first.freeze()
+	must(t, first.Pause())
 	var queued []net.Conn
 	for range 50 {
 		c, err := net.Dial("tcp", first.addr)
@@ -130,7 +130,7 @@ func TestPollsQueuedAtAFrozenLeaderGetNoYes(t *testing.T) {
 	frozen := time.NewTimer(2 * ttl)
 	<-frozen.C
 	thawed := boottime.Now()
-	first.signal(syscall.SIGCONT)
+	must(t, first.Resume())
 	for _, c := range queued {
 		must(t, c.SetReadDeadline(time.Now().Add(patience)))
 		r, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -188,7 +188,7 @@ func TestEtcdctlElectTakesItsTurnInTheSameQueue(t *testing.T) {
 	if a := w.get("/leader"); !leads(a) {
 		t.Errorf("an etcdctl that waits disturbs the leader: %+v", a)
 	}
-	w.signal(syscall.SIGTERM)
+	must(t, w.Terminate())
 	won2 := false
 	for line := range seen {
 		if ours.MatchString(line) {
@@ -275,7 +275,7 @@ func TestSecuredEtcdIsReachedWithCertificatesAndPassword(t *testing.T) {
 	}
 	fleet := e.fleetOf(t, 2, secured...)
 	first, _ := leader(t, fleet...)
-	first.signal(syscall.SIGTERM)
+	must(t, first.Terminate())
 	leader(t, others(fleet, first)...)
 
 	wrong := filepath.Join(t.TempDir(), "password")
@@ -294,10 +294,10 @@ func TestSecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	e := startEtcd(t, devetcd.Options{})
 	w := e.start(t, "w1", "--answer-max", "3s")
 	_, yes := leader(t, w)
-	w.signal(syscall.SIGTERM)
+	must(t, w.Terminate())
 	w.await("stepping down", "/status", func(a answer) bool { return a.State == "stepping-down" })
-	w.signal(syscall.SIGTERM)
-	if status := w.ended(); status != 1 {
+	must(t, w.Terminate())
+	if status := w.awaitExit(); status != 1 {
 		t.Errorf("exit status %d", status)
 	}
 	if end := time.Duration(yes.ExpiresBoottimeMs) * time.Millisecond; boottime.Now() > end {

@@ -1,28 +1,25 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"github.com/elector-dev/elector/internal/boottime"
 	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/devetcd/proc"
 	"github.com/elector-dev/elector/internal/httpapi"
 )
 
@@ -74,15 +71,12 @@ func must(t *testing.T, err error) {
 
 // process is one elector as a process of its own.
 type process struct {
+	*proc.Process
 	t    *testing.T
 	id   string
-	cmd  *exec.Cmd
+	log  string // path
 	addr string
-	done chan struct{} // closed when it has ended
 	http http.Client
-
-	mu  sync.Mutex // guards log
-	log strings.Builder
 }
 
 // start runs an elector in the election named after the test and waits until it listens.
@@ -94,55 +88,46 @@ func (e *etcd) start(t *testing.T, id string, args ...string) *process {
 // startUnder is start with words before the command line, such as those of unshare(1).
 func (e *etcd) startUnder(t *testing.T, wrap []string, id string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, id: id, done: make(chan struct{})}
-	p.http.Timeout = 5 * time.Second
 	args = append([]string{
 		"--election", "e2e", "--id", id, "--ttl", ttl.String(), "--http", "127.0.0.1:0",
 		"--log-format", "json", "--etcd-endpoints", strings.Join(e.Endpoints(), ","),
 	}, args...)
 	argv := append(append(slices.Clone(wrap), os.Args[0]), args...)
-	p.cmd = exec.Command(argv[0], argv[1:]...)
-	p.cmd.Env = append(os.Environ(), asElector+"=1")
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stderr, err := p.cmd.StderrPipe()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	must(t, err)
-	must(t, p.cmd.Start())
-	addr := make(chan string, 1)
-	go p.read(stderr, addr)
-	t.Cleanup(p.kill)
-	select {
-	case p.addr = <-addr:
-	case <-time.After(patience):
-	}
-	if p.addr == "" {
-		t.Fatalf("%s does not listen:\n%s", id, p.logged())
+	defer log.Close() // the child has its own
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), asElector+"=1")
+	cmd.Stderr = log
+	child, err := proc.Start(cmd)
+	must(t, err)
+	t.Cleanup(func() { must(t, child.Kill()) })
+	p := &process{Process: child, t: t, id: id, log: log.Name(), http: http.Client{Timeout: 5 * time.Second}}
+	for limit := time.Now().Add(patience); p.addr == ""; pause(t) {
+		if p.Ended() || time.Now().After(limit) {
+			t.Fatalf("%s does not listen: %s\n%s", id, p.Exit(), p.logged())
+		}
+		p.addr = p.listensAt()
 	}
 	return p
 }
 
-// read keeps the log and finds the address in it.
-func (p *process) read(stderr io.Reader, addr chan<- string) {
-	defer close(p.done)
-	defer p.cmd.Wait() //nolint:errcheck // tests look at the state
-	defer close(addr)
-	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		p.mu.Lock()
-		p.log.WriteString(lines.Text() + "\n")
-		p.mu.Unlock()
+// listensAt finds the address in the log; it is empty before it is there.
+func (p *process) listensAt() string {
+	for line := range strings.Lines(p.logged()) {
 		var entry struct{ Msg, Address string }
-		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "listening" {
-			select {
-			case addr <- entry.Address:
-			default:
-			}
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening" {
+			return entry.Address
 		}
 	}
+	return ""
 }
 
 func (p *process) logged() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
+	p.t.Helper()
+	text, err := os.ReadFile(p.log)
+	must(p.t, err)
+	return string(text)
 }
 
 // awaitLog waits until the log holds a text, and returns the log.
@@ -157,32 +142,12 @@ func (p *process) awaitLog(text string) string {
 	return ""
 }
 
-func (p *process) signal(s syscall.Signal) { must(p.t, p.cmd.Process.Signal(s)) }
-
-// freeze stops the process and returns when all its threads stand still: kill(2) returns before that.
-func (p *process) freeze() {
-	p.signal(syscall.SIGSTOP)
-	for {
-		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			must(p.t, err)
-			return
-		}
-	}
-}
-
-// kill ends the process at once, frozen or not.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// ended waits for the end of the process and returns its exit status.
-func (p *process) ended() int {
+// awaitExit waits for the end of the process and returns its exit status.
+func (p *process) awaitExit() int {
 	p.t.Helper()
 	select {
-	case <-p.done:
-		return p.cmd.ProcessState.ExitCode()
+	case <-p.Done():
+		return p.ExitCode()
 	case <-time.After(patience):
 		p.t.Fatalf("%s does not end:\n%s", p.id, p.logged())
 		return -1

@@ -43,7 +43,7 @@ func newGround(ctx context.Context, o Options, p plan) (*ground, error) {
 	opts := devetcd.Options{Dir: o.Dir}
 	if o.Links == Namespaces {
 		var err error
-		if g.lab, err = newLab(memberCount + p.electors); err != nil {
+		if g.lab, err = netlab.New(memberCount + p.electors); err != nil {
 			return g, err
 		}
 		opts.Host, opts.Wrap = g.lab.Addr, g.lab.Exec

@@ -8,6 +8,7 @@ package netlab
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,16 +26,45 @@ type Lab struct {
 	hosts int
 }
 
-// New makes a lab with a number of hosts. Close it, also after an error.
+// New makes a lab with a number of hosts, after it has removed what labs of processes that died have left.
+// Close it.
 func New(hosts int) (*Lab, error) {
-	n := int64(os.Getpid()) + labs.Add(1)*37
-	l := &Lab{name: fmt.Sprintf("el%d-%d", os.Getpid(), labs.Load()), net: fmt.Sprintf("10.213.%d", n%250), hosts: hosts}
+	if err := sweep(); err != nil {
+		return nil, err
+	}
+	for range 5 {
+		l := draw(hosts)
+		if err := l.build(); err != nil {
+			_ = l.Close() // which complains of what had not been made
+			return nil, err
+		}
+		n, err := holders(l.Addr(-1))
+		if err == nil && n == 1 {
+			return l, nil
+		}
+		if err := errors.Join(err, l.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("make a network: every address is in use by another one")
+}
+
+// draw names a lab and draws its network from the process id and the lab's number.
+func draw(hosts int) *Lab {
+	n := labs.Add(1)
+	return &Lab{
+		name: fmt.Sprintf("el%d-%d", os.Getpid(), n), net: fmt.Sprintf("10.213.%d", (int64(os.Getpid())+n*37)%250), hosts: hosts,
+	}
+}
+
+// build makes the hosts and the switch, and connects them and this process.
+func (l *Lab) build() error {
 	err := l.all(
 		"netns add "+l.name+"-sw",
 		"-n "+l.name+"-sw link add br0 type bridge",
 		"-n "+l.name+"-sw link set br0 up",
 	)
-	for i := 0; i < hosts && err == nil; i++ {
+	for i := 0; i < l.hosts && err == nil; i++ {
 		ns := l.Namespace(i)
 		err = l.all(
 			"netns add "+ns,
@@ -45,15 +75,26 @@ func New(hosts int) (*Lab, error) {
 			fmt.Sprintf("-n %s-sw link set p%d master br0 up", l.name, i),
 		)
 	}
-	if err == nil {
-		err = l.all(
-			fmt.Sprintf("link add %s type veth peer name root netns %s-sw", l.uplink(), l.name),
-			"addr add "+l.Addr(-1)+"/24 dev "+l.uplink(),
-			"link set "+l.uplink()+" up",
-			"-n "+l.name+"-sw link set root master br0 up",
-		)
+	if err != nil {
+		return err
 	}
-	return l, err
+	return l.all(
+		fmt.Sprintf("link add %s type veth peer name root netns %s-sw", l.uplink(), l.name),
+		"addr add "+l.Addr(-1)+"/24 dev "+l.uplink(),
+		"link set "+l.uplink()+" up",
+		"-n "+l.name+"-sw link set root master br0 up",
+	)
+}
+
+// holders counts the interfaces of this host with an address: another lab may have drawn the same network.
+func holders(ip string) (n int, err error) {
+	addrs, err := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if in, ok := a.(*net.IPNet); ok && in.IP.String() == ip {
+			n++
+		}
+	}
+	return n, err
 }
 
 // uplink is the test's own interface; its name is short, as the kernel wants it.

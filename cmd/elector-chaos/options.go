@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/elector-dev/elector/internal/chaos"
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 // options are what the command line asks for.
@@ -116,7 +117,7 @@ func (o *options) chooseLinks() {
 		return
 	}
 	o.Links = chaos.Namespaces
-	if err := chaos.NamespacesWork(); err != nil {
+	if err := testenv.LackOfNetNS(); err != nil {
 		o.Links = chaos.Proxies
 		o.linksChosen = fmt.Sprintf("--links proxies, since there are no network namespaces here: %v", err)
 	}

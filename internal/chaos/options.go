@@ -2,8 +2,6 @@ package chaos
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -71,21 +69,6 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--poll %v is not possible here: give 1ms to 1s", o.Poll)
 	case o.Links == Proxies && slices.Contains(wantNamespaces(), o.Scenario):
 		return fmt.Errorf("--scenario %s cuts members off from each other: it wants --links %s", o.Scenario, Namespaces)
-	}
-	return nil
-}
-
-// NamespacesWork says why network namespaces cannot be made here, or nil.
-func NamespacesWork() error {
-	if uid := os.Geteuid(); uid != 0 {
-		return fmt.Errorf("running as user %d, not as root", uid)
-	}
-	name := fmt.Sprintf("elector-chaos-%d", os.Getpid())
-	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
-		return fmt.Errorf("make a network namespace: %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	if out, err := exec.Command("ip", "netns", "del", name).CombinedOutput(); err != nil {
-		return fmt.Errorf("remove a network namespace: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

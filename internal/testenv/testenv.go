@@ -49,7 +49,19 @@ func Root(t T) {
 // ip(8) from iproute2. It implies Root.
 func NetNS(t T) {
 	t.Helper()
-	demand(t, "network namespaces", probeNetNS())
+	demand(t, "network namespaces", LackOfNetNS())
+}
+
+// LackOfNetNS says why network namespaces cannot be made, or nil, for programs
+// that have another way.
+func LackOfNetNS() error { return probeNetNS() }
+
+// Disk demands that a file can be mounted as an ext4 file system, with
+// mkfs.ext4(8) from e2fsprogs, mount(8) and a loop device, and that fsfreeze(8)
+// from util-linux is there. It implies Root.
+func Disk(t T) {
+	t.Helper()
+	demand(t, "a disk of its own", probeDisk())
 }
 
 // Iptables demands that packets can be dropped inside a network namespace
@@ -150,6 +162,33 @@ func inNetNS(name string, args ...string) (err error) {
 	defer func() { err = errors.Join(err, run("ip", "netns", "del", ns)) }()
 	return run("ip", append([]string{"netns", "exec", ns, name}, args...)...)
 }
+
+// probeDisk mounts such a disk and removes it. It does not freeze it: where
+// that went wrong, the machine's own disk would stand still.
+var probeDisk = sync.OnceValue(func() (err error) {
+	if err := probeRoot(); err != nil {
+		return err
+	}
+	if _, err := exec.LookPath("fsfreeze"); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "elector-probe-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	image, mount := filepath.Join(dir, "image"), filepath.Join(dir, "mount")
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 8<<20), os.Mkdir(mount, 0o700)); err != nil {
+		return err
+	}
+	if err := run("mkfs.ext4", "-q", "-F", image); err != nil {
+		return err
+	}
+	if err := run("mount", "-t", "ext4", "-o", "loop", image, mount); err != nil {
+		return err
+	}
+	return run("umount", mount)
+})
 
 // probeTimeNS runs a command an hour ahead: the kernel refuses the offset where
 // it has no time namespaces.

@@ -85,7 +85,7 @@ func TestCIOffersEverything(t *testing.T) {
 		of   func(T)
 	}{
 		{"root", Root}, {"namespaces", NetNS}, {"iptables", Iptables}, {"time namespaces", TimeNS},
-		{"docker", Docker},
+		{"disk", Disk}, {"docker", Docker},
 		{"etcdctl", func(t T) { Etcdctl(t) }},
 	} {
 		t.Run(need.name, func(t *testing.T) { need.of(t) })

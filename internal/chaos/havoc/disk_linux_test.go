@@ -22,10 +22,7 @@ const small = 16
 
 func newDisk(t *testing.T, sizeMiB int) *Disk {
 	t.Helper()
-	testenv.Root(t)
-	for _, c := range []string{"mkfs.ext4", "mount", "umount", "fsfreeze"} {
-		testenv.Command(t, c)
-	}
+	testenv.Disk(t)
 	d, err := NewDisk(t.TempDir(), sizeMiB)
 	if err != nil {
 		t.Fatal(err)

@@ -57,8 +57,8 @@ func (a *asker) ask(ctx context.Context, client *http.Client) (answer history.An
 	body, err := get(ctx, client, a.url+"/leader")
 	received := now()
 	var s httpapi.Status
-	if err != nil || json.Unmarshal(body, &s) != nil || s.Incarnation == "" {
-		return answer, 0, false
+	if err != nil || json.Unmarshal(body, &s) != nil || s.Incarnation == "" && !s.Leading {
+		return answer, 0, false // a yes counts, whoever it is from
 	}
 	answer = history.Answer{
 		Elector: a.elector, Incarnation: s.Incarnation, Sent: sent, Received: received,
@@ -106,17 +106,18 @@ func (a *asker) queue(n int) {
 	}
 }
 
-// flood asks without a rest from n goroutines until the returned function is called, which joins them. A
-// process that is frozen meanwhile stands still in the middle of answering, between any two instructions.
+// flood asks without a rest from n goroutines until the returned function is called, which joins them once
+// what they had asked is answered: after a thaw these are the answers that matter. A process that is frozen
+// meanwhile stands still in the middle of answering, between any two instructions.
 func (a *asker) flood(ctx context.Context, n int) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
+	more, cancel := context.WithCancel(ctx)
 	client := &http.Client{Timeout: queuedTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: n}}
 	var all sync.WaitGroup
 	for range n {
 		all.Go(func() {
-			for ctx.Err() == nil {
+			for more.Err() == nil {
 				if _, _, ok := a.ask(ctx, client); !ok {
-					pause(ctx, 10*time.Millisecond)
+					pause(more, 10*time.Millisecond)
 				}
 			}
 		})

@@ -25,6 +25,9 @@ func (j *judge) available() {
 	led := j.led()
 	// Until the first yes the fleet starts, which is judged by the bound for coming back alone.
 	begin := j.Run.Began
+	if len(j.Processes) > 0 {
+		begin = max(begin, j.Processes[0].From) // etcd had to start first
+	}
 	if len(led) > 0 {
 		begin = min(led[0].from, begin.Add(j.recovery()))
 	}
@@ -59,11 +62,16 @@ func (j *judge) floor(when string, led, of time.Duration, least float64, whole s
 	}
 }
 
-// led is when somebody led: from the first to the last yes of each term.
+// led is when somebody said that it led: each term's yes, but for times in which its elector gave no answer,
+// frozen or hung, for longer than polls are apart.
 func (x *index) led() spans {
 	var all []span
 	for _, t := range x.terms {
-		all = append(all, span{t.firstHi, t.lastLo})
+		for i := 1; i < len(t.yes); i++ {
+			if s := (span{t.yes[i-1], t.yes[i]}); s.long() <= pollGap {
+				all = append(all, s)
+			}
+		}
 	}
 	return union(all...)
 }

@@ -3,9 +3,11 @@ package check
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/elector-dev/elector/internal/chaos/history"
+	"github.com/elector-dev/elector/internal/election"
 )
 
 const (
@@ -16,6 +18,8 @@ const (
 	// alittle is for what takes no time worth a name: raft rounds, watch events, confirmations, polls,
 	// and etcd's choosing a leader, all on a busy machine.
 	alittle = 2 * time.Second
+	// attempt is the longest that one attempt to open a session takes.
+	attempt = 10 * time.Second
 	// pollGap is how far apart the answers of one elector may be when nothing is wrong.
 	pollGap = time.Second
 )
@@ -54,6 +58,7 @@ func (j *judge) calm() {
 		return
 	}
 	j.report.Figures.CalmJudged = to.Sub(from)
+	j.allStand(to)
 	first, last := leaders[0], leaders[len(leaders)-1]
 	if first.firstHi > from {
 		j.violated("I5", j.Run.Calm, first.firstHi, leaders[:1], "%s led only from %s; the last fault had been undone at %s, so somebody had to by %s.",
@@ -66,6 +71,52 @@ func (j *judge) calm() {
 	if last.lastLo < to.Add(-pollGap) && !j.stalls.touches(last.lastLo.Add(-j.Run.TTL), to) {
 		j.violated("I5", last.lastLo, to, []*term{last}, "%s led until %s and nobody after it until %s, though all was calm since %s.",
 			last.elector, j.at(last.lastLo), j.at(to), j.at(j.Run.Calm))
+	}
+}
+
+// allStand checks that nobody has dropped out of the election unnoticed while others led: each elector answers
+// until the calm ends, and by then stands in the queue, leads, or is fenced. The longest way back is an attempt
+// that hangs and the longest pause after it.
+func (j *judge) allStand(to history.Instant) {
+	if to < j.Run.Calm.Add(attempt+backOff+alittle) || j.Run.Program != "elector" || j.stalls.touches(to.Add(-2*pollGap), to) {
+		return
+	}
+	last := map[string]*history.Answer{}
+	for i := range j.Answers {
+		if a := &j.Answers[i]; a.Received <= to && (last[a.Elector] == nil || a.Received > last[a.Elector].Received) {
+			last[a.Elector] = a
+		}
+	}
+	for _, lane := range j.Run.Electors {
+		who := []*term{{elector: lane}}
+		switch a := last[lane]; {
+		case a == nil || a.Received < to.Add(-2*pollGap):
+			j.violated("I5", j.Run.Calm, to, who, "%s answered nothing before %s, though all was calm since %s.", lane, j.at(to), j.at(j.Run.Calm))
+		case !a.Yes && !a.Registered && a.State != string(election.Fenced):
+			j.violated("I5", j.Run.Calm, to, who, "%s was %s at %s and did not stand in the queue, though all was calm since %s.",
+				lane, a.State, j.at(a.Received), j.at(j.Run.Calm))
+		}
+	}
+}
+
+// endedFor checks that electors end when they are killed, or asked to stop, and then without an error. One
+// that is asked before it can hear ends by the signal.
+func (j *judge) endedFor() {
+	if j.Run.Program != "elector" {
+		return
+	}
+	for i := range j.Processes {
+		p := &j.Processes[i]
+		signalled := strings.Contains(p.Exit, "killed") || p.Asked != 0 && strings.Contains(p.Exit, "terminated")
+		clean := p.Asked != 0 && strings.TrimPrefix(p.Exit, "exit status ") == "0"
+		if p.To == 0 || signalled || clean {
+			continue
+		}
+		why := "by itself"
+		if p.Asked != 0 {
+			why = "after it was asked to stop"
+		}
+		j.violated("I5", p.To, p.To, []*term{{elector: p.Elector}}, "%s (%s) ended %s at %s: %s.", p.Elector, p.Incarnation, why, j.at(p.To), p.Exit)
 	}
 }
 

@@ -57,6 +57,37 @@ var breachesOfTheRest = []planted{
 		see:  func(r check.Report) bool { return slices.ContainsFunc(r.Vacuous, contains("(I5)")) },
 	},
 	{
+		name: "an elector that hangs in the calm, while another leads", want: "I5",
+		plan: func(f *fleet) { f.frozen = map[string][][2]int{"a2": {{30_000, 60_000}}} },
+		says: []string{"a answered nothing before 49.9"},
+	},
+	{
+		name: "an elector that does not come back, while another leads", want: "I5",
+		edit: func(h *history.History) {
+			for i := range h.Answers {
+				if a := &h.Answers[i]; a.Incarnation == "a2" {
+					a.State, a.Registered = "connecting", false
+				}
+			}
+		},
+		says: []string{"a was connecting at 49.9"},
+	},
+	{
+		name: "an elector that ends by itself", want: "I5",
+		plan: func(f *fleet) { f.lives[3].To, f.lives[3].Exit = at(40_000), "exit status 2" },
+		says: []string{"b (b2) ended by itself at 40.000 s: exit status 2"},
+	},
+	{
+		name: "an elector that ends with an error when it is asked to stop", want: "I5",
+		plan: func(f *fleet) { f.lives[0].Exit = "exit status 1" },
+		says: []string{"a (a1) ended after it was asked to stop at 10.030 s: exit status 1"},
+	},
+	{
+		name: "a leader that gives no answer for a third of the time without faults", want: "availability",
+		plan: func(f *fleet) { f.frozen = map[string][][2]int{"c1": {{40_000, 45_000}}} },
+		says: []string{"without faults"},
+	},
+	{
 		name: "an elector that is fenced for nothing", want: "I5",
 		edit: fence,
 		says: []string{"a (a2) was fenced at 13.0", "etcd had not been restored"},
@@ -92,6 +123,13 @@ var breachesOfTheRest = []planted{
 		name: "a slow graceful stop while something else was wrong", want: "",
 		plan: func(f *fleet) {
 			f.terms[1].from = 11_010
+			f.faults = append(f.faults, history.Fault{Kind: history.SlowDisk, Targets: []string{"m2"}, From: at(8_000), To: at(9_000), Effective: true})
+		},
+		see: func(r check.Report) bool { return r.Figures.Stops == 0 && r.Figures.StopsOpen == 1 },
+	},
+	{
+		name: "a quick graceful stop while something else was wrong", want: "",
+		plan: func(f *fleet) {
 			f.faults = append(f.faults, history.Fault{Kind: history.SlowDisk, Targets: []string{"m2"}, From: at(8_000), To: at(9_000), Effective: true})
 		},
 		see: func(r check.Report) bool { return r.Figures.Stops == 0 && r.Figures.StopsOpen == 1 },
@@ -133,7 +171,7 @@ var breachesOfTheRest = []planted{
 	{
 		name: "a run that is too short for shares", want: "",
 		plan: func(f *fleet) {
-			f.length, f.calm, f.faults, f.lives[0].Asked = 4_000, 0, nil, 0
+			f.length, f.calm, f.faults, f.lives[0].Asked, f.lives[0].To = 4_000, 0, nil, 0, 0
 			f.terms = []leads{{"a1", 11, 300, 1_000, 1_200}, {"b1", 12, 2_000, 4_000, 0}}
 		},
 		see: func(r check.Report) bool { clear, _ := r.Figures.Available(); return clear < 0.8 },

@@ -7,8 +7,8 @@
 //   - I2: a yes, and the promise that it is, ends before its key does; a yes has a key, the oldest.
 //   - I3: tokens strictly grow, and each belongs to one process.
 //   - I4: a term's yes is one interval: a no is never followed by a yes of the same term.
-//   - I5: once the faults have stopped there is one leader within a bound, and it stays. Nobody is fenced
-//     for nothing.
+//   - I5: once the faults have stopped there is one leader within a bound, and it stays; all others stand in
+//     the queue. Nobody is fenced for nothing, and no process ends by itself or with an error.
 //   - I6: nothing is left behind.
 //   - I7: the gauge says what the route says.
 //   - I8: after a graceful stop with --shutdown-release=now another leads within a second.
@@ -83,6 +83,7 @@ func Check(h *history.History) Report {
 	j.oneIntervalPerTerm()
 	j.calm()
 	j.fencedFor()
+	j.endedFor()
 	j.leftover()
 	j.gauge()
 	j.gracefulStops()

@@ -25,10 +25,6 @@ func (j *judge) gracefulStops() {
 		}
 		next := j.nextLeader(t, p.Asked)
 		due := p.Asked.Add(releasedWithin)
-		if next != nil && next.firstHi <= due.Add(slack) {
-			j.report.Figures.Stops++
-			continue
-		}
 		// A lease that outlives a fault does so by a TTL, and by the election timeout if etcd's
 		// leader changed.
 		if j.disturbedStop(p, p.Asked.Add(-j.Run.TTL-electionTimeout-settling), due) {
@@ -36,6 +32,9 @@ func (j *judge) gracefulStops() {
 			continue
 		}
 		j.report.Figures.Stops++
+		if next != nil && next.firstHi <= due.Add(slack) {
+			continue
+		}
 		if next == nil {
 			j.violated("I8", p.Asked, j.now, []*term{t}, "%s led and was asked to stop at %s, and nobody has led since.", p.Elector, j.at(p.Asked))
 			continue

@@ -78,6 +78,7 @@ func Check(h *history.History) Report {
 	j := newJudge(h)
 	j.overlaps()
 	j.keysOutliveYes()
+	j.promisesEndBeforeTheNext()
 	j.behindTheBack()
 	j.tokensGrow()
 	j.oneIntervalPerTerm()

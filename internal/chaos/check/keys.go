@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"time"
 
 	"github.com/elector-dev/elector/internal/chaos/history"
@@ -48,6 +49,25 @@ func (j *judge) keysOutliveYes() {
 				"%s promised until %s with token %d, in an answer of %s, and its key was gone at %s, %s too early.",
 				t.elector, j.at(t.until), t.token, j.at(t.promised.Received), j.at(gone), ms(t.until.Sub(gone)))
 		}
+	}
+}
+
+// promisesEndBeforeTheNext is I2 without the watchers, who may tell late that a key is gone: who says yes with
+// a greater token says that all older keys are. Two yes at one instant are I1's.
+func (j *judge) promisesEndBeforeTheNext() {
+	for _, t := range j.terms {
+		n := slices.IndexFunc(j.terms, func(n *term) bool { return n.token > t.token && j.epoch(n.firstHi) == j.epoch(t.firstHi) })
+		if n < 0 || t.until <= j.terms[n].firstHi.Add(slack) {
+			continue
+		}
+		next := j.terms[n]
+		told := t.key != nil && t.key.gone != 0 && t.until > t.key.gone.Add(slack) // and judged
+		if told || t.lastLo > next.firstHi.Add(slack) || j.taken(t) != nil || j.releasedAtOnce(t, next.firstHi) {
+			continue
+		}
+		j.violated("I2", next.firstHi, t.until, []*term{t, next},
+			"%s promised until %s with token %d, in an answer of %s, and %s said yes with token %d at %s.",
+			t.elector, j.at(t.until), t.token, j.at(t.promised.Received), next.elector, next.token, j.at(next.firstHi))
 	}
 }
 

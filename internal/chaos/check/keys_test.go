@@ -50,6 +50,22 @@ var breachesOfKeys = []planted{
 		says: []string{"b promised until 22.902 s with token 12", "gone at 22.900 s, 2.0 ms too early"},
 	},
 	{
+		name: "a promise that goes on beside the next leader, before the watchers tell that its key is gone", want: "I2",
+		edit: func(h *history.History) {
+			deletion(h, 12).Seen = at(23_500)
+			last(h, 12).Until = at(22_960)
+		},
+		says: []string{"b promised until 22.960 s with token 12", "c said yes with token 13 at 22.9"},
+		see:  func(r check.Report) bool { return len(r.Violations) == 1 },
+	},
+	{
+		name: "a promise of no account that goes on beside the next leader, before the watchers tell", want: "",
+		edit: func(h *history.History) {
+			deletion(h, 11).Seen = at(10_600)
+			last(h, 11).Until = at(10_500)
+		},
+	},
+	{
 		name: "a promise that ends with the key, within rounding", want: "",
 		edit: func(h *history.History) { last(h, 12).Until = at(22_901) },
 	},

@@ -67,11 +67,12 @@ func (v verdict) text() string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "  "+format+"\n", args...) }
 	fmt.Fprintf(&b, "seed %d, %s, %s for %v:\n", v.run.Seed, v.run.Program, v.run.Scenario, v.run.Ended.Sub(v.run.Began).Round(time.Second))
 	line("answers checked  %d: %d yes, %d no; %d terms, %d handovers", f.Answers, f.Yes, f.No, f.Terms, f.Handovers)
+	line("promises         %d terms' compared with the end of their keys, %d cut short as the operator had declared", f.Promises, f.Declared)
 	line("gauges           %d samples, %d compared with answers", f.Samples, f.SamplesJudged)
 	line("register         %d accesses, %d writes, %d refused for an old token", f.Accesses, f.Writes, f.RefusedWrites)
 	line("faults           %d, of which %d effective: %s", faults(v.report), effective(v.report), byKind(f.Faults))
-	line("handed over      %d graceful stops judged, %d not since something else was wrong; %d terms taken away behind their backs",
-		f.Stops, f.StopsOpen, f.Taken)
+	line("handed over      %d graceful stops judged, %d not since something else was wrong; %d terms taken away behind their backs (%d noticed late, %d overlaps excused)",
+		f.Stops, f.StopsOpen, f.Taken, f.NoticedLate, f.Excused)
 	line("renewals         %s; %d stale acknowledgements seen by the canaries", byName(f.Renewals), v.run.StaleAcks)
 	clear, faulty := f.Available()
 	line("somebody led     %.2f %% of %v without faults, %.2f %% of %v with them; longest without leader %v",

@@ -16,7 +16,7 @@ func TestAQuietRunBreaksNoRule(t *testing.T) {
 		t.Error(told(r))
 	}
 	f := r.Figures
-	if f.Terms != 3 || f.Handovers != 2 || f.Keys != 3 || f.Stops != 1 || f.CalmJudged < 10*time.Second || f.SamplesJudged < 100 || f.RefusedWrites != 2 {
+	if f.Terms != 3 || f.Handovers != 2 || f.Keys != 3 || f.Stops != 1 || f.Promises != 2 || f.CalmJudged < 10*time.Second || f.SamplesJudged < 100 || f.RefusedWrites != 2 {
 		t.Errorf("figures: %+v", f)
 	}
 	if f.Yes+f.No != f.Answers || f.Yes < 2000 || f.Renewals["confirmed"] == 0 {
@@ -90,7 +90,7 @@ func TestARunWithoutAnythingIsVacuous(t *testing.T) {
 		t.Error(told(r))
 	}
 	for _, want := range []string{
-		"ever said yes", "ever said no", "nobody watched", "(I7)", "nothing was broken", "(I5)", "(I6)", "(I8)", "refused nothing (I9)",
+		"ever said yes", "ever said no", "nobody watched", "(I7)", "nothing was broken", "(I2)", "(I5)", "(I6)", "(I8)", "refused nothing (I9)",
 		"slow-disk was never tried", "no renewal was late", "no renewal was term_mismatch",
 	} {
 		if !slices.ContainsFunc(r.Vacuous, contains(want)) {

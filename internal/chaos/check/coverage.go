@@ -30,7 +30,8 @@ type Figures struct {
 	Taken       int // terms whose keys were taken away behind their backs
 	NoticedLate int // of them, those that took over a second to notice, while something else was wrong
 	Excused     int // overlaps of such a term with the next one
-	Declared    int // promises cut short by a stop with --shutdown-release=now
+	Promises    int // terms whose furthest promise was compared with the end of their key
+	Declared    int // and those cut short by a stop with --shutdown-release=now, which were not
 	Stops       int // graceful stops of the leader that I8 judged
 	StopsOpen   int // and those that it did not, since something else was wrong
 	CalmJudged  time.Duration
@@ -143,6 +144,7 @@ func (j *judge) vacuous() {
 		_, tried := effective[kind]
 		missing(!tried, "%s was never tried", kind)
 	}
+	missing(f.Promises == 0 && j.Run.Program == "elector", "no promise was compared with the end of its key (I2)")
 	missing(f.Taken == 0, "no leader's key was taken away behind its back")
 	missing(f.Stops == 0, "no leader was stopped gracefully while all else was well (I8)")
 	if j.Run.Program == "elector" {

@@ -40,11 +40,14 @@ func (j *judge) keysOutliveYes() {
 				"%s said yes with token %d until %s, and its key was gone at %s: %d answers in %s.",
 				t.elector, t.token, j.at(t.lastLo), j.at(gone), late, ms(t.lastLo.Sub(gone)))
 		}
+		if t.until > gone.Add(slack) && j.releasedAtOnce(t, gone) {
+			j.report.Figures.Declared++
+			continue
+		}
+		if t.until != 0 {
+			j.report.Figures.Promises++
+		}
 		if t.until > gone.Add(slack) {
-			if j.releasedAtOnce(t, gone) {
-				j.report.Figures.Declared++
-				continue
-			}
 			j.violated("I2", gone, t.until, []*term{t},
 				"%s promised until %s with token %d, in an answer of %s, and its key was gone at %s, %s too early.",
 				t.elector, j.at(t.until), t.token, j.at(t.promised.Received), j.at(gone), ms(t.until.Sub(gone)))

@@ -41,6 +41,7 @@ func (m *machine) apply(w *world, i, kind int) {
 		}
 		applied, bound := w.putRebind(c.name, call.token, call.mod, call.grant)
 		call.ok = bound
+		m.effectIf(bound, fElect)
 		if !applied {
 			call.found = foundNothing
 			call.lease = 0 // refused: no answer but an error
@@ -218,6 +219,7 @@ func (m *machine) rebindReply(w *world, i int, call modelCall, rep Reply) Event 
 func (m *machine) giveUp(w *world, i, kind int) {
 	c := &w.cands[i]
 	call := c.calls[kind]
+	m.effectIf(call.leg == reply, fLoss)
 	m.buryCall(w, i, kind)
 	n := c.core.session
 	if kind == callClose {

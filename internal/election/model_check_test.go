@@ -4,6 +4,7 @@ package election
 
 // check judges a state: who would say yes to a reader at this very instant.
 func (m *machine) check(w *world) {
+	m.effectOfPolls(w)
 	yes := 0
 	for i := range m.scope.cands {
 		c := &w.cands[i]
@@ -13,6 +14,7 @@ func (m *machine) check(w *world) {
 		if !m.look(w, i).Leading {
 			continue
 		}
+		m.effect(someYes)
 		token := uint8(c.desk.facts.token)
 		m.judgeYes(w, i, token)
 		m.judgeNotice(w, i, token)
@@ -66,6 +68,7 @@ func (m *machine) witnessed(w *world, i int, sent, got tick, rev uint8) {
 		c.maxRev, c.maxRevAt = rev, got
 	} else if sent > c.maxRevAt && rev < c.maxRev {
 		c.outlived = true
+		m.effect(fRestore)
 	}
 }
 
@@ -151,6 +154,8 @@ func (m *machine) settle(from *world) {
 	if keep < 0 && !m.lively(from) {
 		return
 	}
+	effects := m.effects
+	defer func() { m.effects = effects }() // the faults have stopped
 	w := &m.fair
 	*w = *from
 	var token int64

@@ -185,6 +185,8 @@ func (m *machine) removeKey(w *world, slot int, why removal) {
 		return
 	}
 	c := &w.cands[k.owner]
+	m.effectIf(why == byExpiry && (!c.up || c.name != k.name), fCrash)
+	m.effectIf(why == byExpiry && c.stalled, fStall)
 	if c.workToken == k.token && c.work != noWork && why == byRelease {
 		m.fail("work ended before release", "the key with token %d is released while its work runs", k.token)
 	}

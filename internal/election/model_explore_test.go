@@ -105,6 +105,7 @@ type outcome struct {
 	depth       int
 	capped      bool
 	took        time.Duration
+	without     []string // effects of faults that it was to have and has not had
 	violation   *found
 	trace       string
 }
@@ -130,6 +131,7 @@ type explorer struct {
 	said    time.Time
 
 	transitions, fair atomic.Uint64
+	effects           atomic.Uint32
 	stop              atomic.Bool
 	mu                sync.Mutex // guards first
 	first             *found
@@ -189,6 +191,9 @@ func explore(s *scope, limit int) outcome {
 	}
 	o.states, o.transitions, o.fair = len(x.nodes), x.transitions.Load(), x.fair.Load()
 	o.took = time.Since(x.started)
+	if !o.capped && x.first == nil {
+		o.without = s.without(x.effects.Load())
+	}
 	if x.first != nil {
 		o.violation = x.first
 		o.trace = x.trace(w, x.first)
@@ -220,6 +225,7 @@ func (x *explorer) expand(level []*born, base int32) []*born {
 	for n := range workers {
 		wg.Go(func() {
 			m := newMachine(x.scope)
+			defer func() { x.effects.Or(m.effects) }()
 			for !x.stop.Load() {
 				lo := int(cursor.Add(chunk)) - chunk
 				if lo >= len(level) {

@@ -4,6 +4,7 @@ package election
 func (m *machine) do(w *world, a act) {
 	i := int(a.cand)
 	c := &w.cands[i]
+	m.effectOfDelay(w, a)
 	switch a.op {
 	case opAdvance:
 		m.advance(w)
@@ -36,12 +37,14 @@ func (m *machine) do(w *world, a act) {
 	case opWorkEnds:
 		if c.work == working {
 			w.budget.take(fWorkReturns)
+			m.effect(fWorkReturns)
 		}
 		token := c.workToken
 		c.work, c.lateWork = noWork, false
 		m.handle(w, i, WorkEnded{int64(token)}, false)
 	case opRestamp: // the member has applied the new leader's first entry before it wrote the header
 		w.budget.take(fStamp)
+		m.effect(fStamp)
 		c.calls[a.arg].term = w.etcd.term
 	case opKAPass, opKASend, opKAAck, opKAReceive, opKAStamp, opKADrop:
 		m.doKA(w, i, a)
@@ -118,6 +121,7 @@ const kaInterval = (modelTTL/3/500 + 1) * 500
 func (m *machine) ack(w *world, ka *modelKA) {
 	e := &w.etcd
 	ka.leg, ka.late = reply, false
+	m.effectIf(ka.term != 0 && ka.term < e.term, fStamp)
 	if ka.term == 0 { // else another member has stamped it
 		ka.term = e.term
 	}
@@ -135,7 +139,8 @@ func (m *machine) oldAck(w *world, ka *modelKA) {
 	w.budget.take(fOldAck)
 	e := &w.etcd
 	ka.leg, ka.late, ka.term = reply, false, e.oldTerm
-	slot := e.oldSlot(ka.lease)
+	slot, real := e.oldSlot(ka.lease), e.leaseSlot(ka.lease)
+	m.effectIf(slot < 0 && real >= 0 || slot >= 0 && (real < 0 || e.leases[real].until < w.now+modelEarliest), fOldAck)
 	if slot < 0 {
 		ka.denied = true
 		return
@@ -183,6 +188,8 @@ func (m *machine) doFault(w *world, a act) {
 		c.paused = true
 	case opWake:
 		c.paused = false
+		f := &c.desk.facts
+		m.effectIf(f.term && !inst(w.now).Before(f.deadline.Add(-f.margin)), fPause)
 	case opStall:
 		b.take(fStall)
 		c.stalled = true
@@ -217,12 +224,15 @@ func (m *machine) doEtcd(w *world, a act) {
 		w.etcd.propose(uint8(a.arg))
 	case opOldDecide:
 		b.take(fOldRevoke)
+		m.effectIf(w.etcd.leases[w.etcd.leaseSlot(uint8(a.arg))].until > w.now, fOldRevoke)
 		w.etcd.propose(uint8(a.arg))
 	case opRevoke:
 		m.revoke(w, uint8(a.arg), byExpiry)
 	case opZombie:
 		b.take(fZombie)
+		before := w.etcd
 		m.rise(w, int(a.arg))
+		m.effectIf(w.etcd != before, fZombie)
 	case opRestore:
 		b.take(fRestore)
 		m.restore(w)

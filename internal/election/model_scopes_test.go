@@ -78,7 +78,7 @@ func scopes() []*scope {
 		{name: "stale-confirmation", cands: 1, prefix: aLeads, horizon: 14_000, grid: grid, fairOneIn: 16,
 			budget: budget{fDelay: 2, fElect: 1, fOldAck: 1}},
 		{name: "crash-restart", cands: 2, prefix: aLeads, horizon: 12_000, grid: grid, fairOneIn: 8, restarts: true,
-			budget: budget{fCrash: 1, fZombie: 1}},
+			budget: budget{fCrash: 2, fZombie: 1}},
 		{name: "lost-releases", cands: 2, prefix: aLeads, horizon: 12_000, grid: grid, fairOneIn: 8,
 			budget: budget{fShutdown: 1, fLoss: 1, fZombie: 1}},
 		{name: "promises-and-release", cands: 2, prefix: aLeads, horizon: 7_000, grid: grid, fairOneIn: 4, fine: true,
@@ -153,6 +153,9 @@ func TestModel(t *testing.T) {
 			total.transitions += o.transitions
 			total.fair += o.fair
 			total.took += o.took
+			if o.without != nil {
+				t.Errorf("exhausted, and yet not once: %q", o.without)
+			}
 			if o.violation != nil {
 				violations++
 				t.Errorf("%s: %s\n%s\nrepeat with: go test -run 'TestModel/%s' ./internal/election",

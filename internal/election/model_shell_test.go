@@ -37,6 +37,7 @@ type machine struct {
 
 	violation string // name of the broken invariant
 	detail    string
+	effects   uint32 // a bit for each kind of fault that has had its effect
 
 	// Scratch.
 	next, fair world
@@ -143,6 +144,7 @@ func (m *machine) decide(w *world, i int, ev Event) {
 	c.lastLoop = w.now
 	c.lateTick = false
 	next, actions := step(c.core, inst(w.now), ev)
+	m.effectOfStep(w, &c.core, &next)
 	c.core = m.project(next)
 	c.acts = setOf(actions)
 	c.turn = beforePublish
@@ -172,6 +174,7 @@ func (m *machine) project(c core) core {
 // goOn takes a turn one piece further.
 func (m *machine) goOn(w *world, i int) {
 	c := &w.cands[i]
+	m.effectIf(w.now > c.lastLoop, fPreempt)
 	switch c.turn {
 	case beforePublish:
 		m.publish(w, i)
@@ -309,6 +312,7 @@ func (m *machine) noteAnswer(w *world, i int, a Answer, token uint8) {
 		w.promise(int8(i), token, tick((a.ExpiresAt-modelBase)/modelMS))
 		return
 	}
+	m.effect(fPoll)
 	c.noToken = max(c.noToken, token, c.workToken)
 }
 
@@ -337,6 +341,7 @@ func (m *machine) endRead(w *world, i int, early bool) {
 	if early {
 		m.clock.now = inst(c.readClock)
 	}
+	m.effectIf(c.readDesk != c.desk, fReader)
 	d := m.loadDesk(c.readDesk)
 	m.clock.peek = func() { m.loadDesk(c.desk) }
 	a := d.answer(time.Hour)

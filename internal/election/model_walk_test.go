@@ -179,6 +179,7 @@ func TestModelWalks(t *testing.T) {
 	split := readerMayBeStopped()
 	var next, steps, fair atomic.Uint64
 	var broken atomic.Int64
+	var effects atomic.Uint32
 	var ops [len(opNames)]atomic.Uint64
 	var wg sync.WaitGroup
 	began := time.Now()
@@ -193,6 +194,7 @@ func TestModelWalks(t *testing.T) {
 				k := newWalker(first+n, split)
 				steps.Add(k.walk())
 				fair.Add(k.fair)
+				effects.Or(k.m.effects)
 				for _, a := range k.way {
 					ops[a.op].Add(1)
 				}
@@ -215,6 +217,11 @@ func TestModelWalks(t *testing.T) {
 		} else if walked >= 1000 && (op(o) != opRead && op(o) != opEndRead || split) {
 			t.Errorf("in %d walks it never happened: %s", walked, opNames[o])
 		}
+	}
+	all := walkScope(2)
+	all.splitReads = split
+	if missing := all.without(effects.Load()); missing != nil && walked >= 1000 && broken.Load() == 0 {
+		t.Errorf("in %d walks not once: %q", walked, missing)
 	}
 	fmt.Fprintf(os.Stdout, "walks: %d walks from seed %d, %d steps, %d fair schedules, %d violations, %.1fs\n",
 		walked, first, steps.Load(), fair.Load(), broken.Load(), time.Since(began).Seconds())

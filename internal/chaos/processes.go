@@ -85,12 +85,17 @@ func (n *nemesis) electorKill(ctx context.Context, s step) error {
 }
 
 func (n *nemesis) electorStop(ctx context.Context, s step) error {
-	return n.replace(ctx, s, n.aim(s, nil), history.ElectorStop, func(l *lane) error {
-		// It waits for promises, for two requests to etcd and for streams; more is not graceful.
+	return n.replace(ctx, s, n.aim(s, nil), history.ElectorStop, gracefully(ctx))
+}
+
+// gracefully asks an elector to end. It waits for promises, for two requests to etcd and for streams; more is
+// not graceful.
+func gracefully(ctx context.Context) func(*lane) error {
+	return func(l *lane) error {
 		ctx, cancel := mending(ctx)
 		defer cancel()
 		return l.stop(ctx)
-	})
+	}
 }
 
 // replace ends a process and starts another after the time of the step.

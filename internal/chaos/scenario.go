@@ -125,14 +125,7 @@ func (d *director) handover(ctx context.Context) error {
 		if !pause(ctx, d.ttl+3*time.Second) {
 			return context.Cause(ctx)
 		}
-		err := d.round(ctx, "asked to stop", func(l *lane, _ int64) error {
-			return d.replace(ctx, step{lasts: d.ttl / 4}, l, history.ElectorStop, func(l *lane) error {
-				ctx, cancel := mending(ctx)
-				defer cancel()
-				return l.stop(ctx)
-			})
-		})
-		if err != nil {
+		if err := d.handOver(ctx); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,12 @@ import (
 // acknowledges what waited in its socket, though the leases are another's by now: who believes it says yes
 // beside the next leader. Whether it does so before it learns better is a race within it, hence the rounds.
 func (d *director) depose(ctx context.Context) error {
-	for range 4 {
+	return d.alone(ctx, 4, d.deposeRound)
+}
+
+// alone repeats a round with whoever leads. Nobody else breaks etcd or that elector's network meanwhile.
+func (d *director) alone(ctx context.Context, rounds int, round func(ctx context.Context, l *lane, token int64) error) error {
+	for range rounds {
 		l, token, err := d.leader(ctx)
 		if err != nil {
 			return err
@@ -26,7 +31,7 @@ func (d *director) depose(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = d.deposeRound(ctx, l, token)
+		err = round(ctx, l, token)
 		free()
 		if err != nil {
 			return err
@@ -97,22 +102,7 @@ func indexesWithout(member int) []int {
 // it has them revoked through its successor. The leading elector is cut off by then, so that it cannot be
 // told: if its key goes before the time that it counts on, it says yes beside the next leader.
 func (d *director) revoke(ctx context.Context) error {
-	for range 5 {
-		l, token, err := d.leader(ctx)
-		if err != nil {
-			return err
-		}
-		free, err := d.claims.claim(ctx, quorum, networkOf(l.elector))
-		if err != nil {
-			return err
-		}
-		err = d.revokeRound(ctx, l, token)
-		free()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.alone(ctx, 5, d.revokeRound)
 }
 
 func (d *director) revokeRound(ctx context.Context, l *lane, token int64) error {
@@ -242,8 +232,8 @@ func (d *director) restoreBumpedOnce(ctx context.Context) error {
 
 // handOver stops whoever leads, as a person would.
 func (d *director) handOver(ctx context.Context) error {
-	return d.round(ctx, "asked to stop", func(*lane, int64) error {
-		return d.do(ctx, step{kind: history.ElectorStop, lasts: d.ttl / 4, atLeader: true})
+	return d.round(ctx, "asked to stop", func(l *lane, _ int64) error {
+		return d.replace(ctx, step{lasts: d.ttl / 4}, l, history.ElectorStop, gracefully(ctx))
 	})
 }
 
@@ -297,12 +287,7 @@ func (d *director) goBack(ctx context.Context, path string, saved int64, bump ui
 // restartAll is what a person does about fenced electors.
 func (d *director) restartAll(ctx context.Context) error {
 	for _, l := range d.fleet.lanes {
-		err := d.replace(ctx, step{}, l, history.ElectorStop, func(l *lane) error {
-			ctx, cancel := mending(ctx)
-			defer cancel()
-			return l.stop(ctx)
-		})
-		if err != nil {
+		if err := d.replace(ctx, step{}, l, history.ElectorStop, gracefully(ctx)); err != nil {
 			return err
 		}
 	}

@@ -121,11 +121,7 @@ func TestSecuredMemberWantsCertificateAndPassword(t *testing.T) {
 
 func TestClusterSurvivesFrozenAndKilledMembers(t *testing.T) {
 	ctx := within(t, 60*time.Second)
-	c, err := StartProcesses(ctx, 3, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := start3(ctx, t, Options{})
 	if err := c.MoveLeader(ctx, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -13,15 +13,22 @@ import (
 
 var seed = flag.Uint64("link.seed", 0, "of the random operations; 0 draws one")
 
-// amount is what each direction of each connection carries.
-const amount = 6 << 20
-
-func TestWhatPassesIsIntactWhateverIsDone(t *testing.T) {
+// drawn is the seed of a test, which says how to have it again.
+func drawn(t *testing.T) uint64 {
+	t.Helper()
 	s := *seed
 	if s == 0 {
 		s = rand.Uint64()
 	}
 	t.Logf("again with -link.seed=%d", s)
+	return s
+}
+
+// amount is what each direction of each connection carries.
+const amount = 6 << 20
+
+func TestWhatPassesIsIntactWhateverIsDone(t *testing.T) {
+	s := drawn(t)
 	b := newBed(t)
 	var traffic sync.WaitGroup
 	turns := make(chan struct{}, 100) // one for each portion, so that the transfers last for many operations
@@ -105,11 +112,7 @@ func transfer(t *testing.T, r *rand.Rand, turns <-chan struct{}, from, to *peer)
 // With Sever and Reset among the operations, what arrives is the beginning of what was sent, and nothing
 // hangs once all is healed.
 func TestWhatArrivesBeforeAResetIsABeginning(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("again with -link.seed=%d", s)
+	s := drawn(t)
 	b := newBed(t)
 	r := rand.New(rand.NewPCG(s, 0))
 	resets := 0

@@ -84,8 +84,8 @@ func (m *machine) applyOpen(w *world, i int) {
 	call := &c.calls[callOpen]
 	if call.stage == 0 {
 		if c.leftName != 0 {
-			m.deleteKey(w, c.leftName, c.leftToken, byRelease)
-			c.leftName, c.leftToken = 0, 0
+			m.deleteKey(w, c.leftName, byRelease)
+			c.leftName = 0
 		}
 		for j, id := range c.left {
 			if id != 0 {
@@ -255,7 +255,7 @@ func (m *machine) buryCall(w *world, i, kind int) {
 	case kind == callRebind && call.stage == 1:
 		z.kind, z.token, z.mod, z.lease = zombieRebind, call.token, call.mod, call.grant
 	case kind == callClose && call.stage == 0:
-		z.kind, z.token = zombieDelete, call.token
+		z.kind = zombieDelete
 	case kind == callClose:
 		z = modelZombie{kind: zombieRevoke, owner: int8(i), lease: call.lease}
 		if call.stage == 1 {
@@ -306,7 +306,7 @@ func (m *machine) applyClose(w *world, i int) {
 	call := &c.calls[callClose]
 	switch call.stage {
 	case 0:
-		m.deleteKey(w, c.name, call.token, byRelease)
+		m.deleteKey(w, c.name, byRelease)
 	case 1:
 		m.revoke(w, c.kept, byRelease)
 	case 2:
@@ -322,7 +322,7 @@ func (m *machine) closeStage(w *world, i int, removed bool) {
 	if !removed {
 		switch call.stage {
 		case 0:
-			c.leftName, c.leftToken = c.name, call.token
+			c.leftName = c.name
 		case 1:
 			m.leave(w, i, c.kept)
 		case 2:

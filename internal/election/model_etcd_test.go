@@ -227,10 +227,10 @@ func (m *machine) revoke(w *world, id uint8, why removal) {
 	}
 }
 
-// deleteKey is the compare-and-delete by token.
-func (m *machine) deleteKey(w *world, name, token uint8, why removal) {
+// deleteKey is the deletion by name.
+func (m *machine) deleteKey(w *world, name uint8, why removal) {
 	slot := w.etcd.keySlot(name)
-	if slot < 0 || token != 0 && w.etcd.keys[slot].token != token { // 0: it was never learned
+	if slot < 0 {
 		return
 	}
 	m.removeKey(w, slot, why)
@@ -292,7 +292,7 @@ func (m *machine) rise(w *world, i int) {
 	case zombieRebind:
 		w.putRebind(z.name, z.token, z.mod, z.lease)
 	case zombieDelete:
-		m.deleteKey(w, z.name, z.token, byRelease)
+		m.deleteKey(w, z.name, byRelease)
 	case zombieRevoke:
 		m.revoke(w, z.lease, byRelease)
 	}

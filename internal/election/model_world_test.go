@@ -181,9 +181,8 @@ type modelCand struct {
 	observed  uint8 // token of the oldest key when last read
 	hasRead   bool
 
-	left      [maxLeft]uint8 // leases that the next open revokes
-	leftName  uint8          // key that it deletes
-	leftToken uint8
+	left     [maxLeft]uint8 // leases that the next open revokes
+	leftName uint8          // key that it deletes
 
 	work      uint8
 	workToken uint8

@@ -58,10 +58,10 @@ type Session interface {
 	// since a write that has been overtaken fails its condition.
 	Rebind(ctx context.Context, claim Claim, raftTerm uint64) (Rebound, error)
 
-	// Close ends the session's goroutines and its client. With release it first deletes the key, on
-	// the condition that it is the claim's, and revokes the lease, each within a bound; the bound is
-	// on a clock of its own, not on a context, since Close is what runs after cancellation. Leases
-	// that may be left with the key are revoked by the next Open.
+	// Close ends the session's goroutines and its client. With release it first deletes the key,
+	// whatever its token, and revokes the lease, each within a bound; the bound is on a clock of its
+	// own, not on a context, since Close is what runs after cancellation. Key and leases that may be
+	// left are removed by the next Open.
 	Close(release bool, claim Claim)
 }
 

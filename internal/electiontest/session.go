@@ -326,7 +326,7 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, _ uint64) (
 // Close implements election.Session.
 func (ss *session) Close(release bool, claim election.Claim) {
 	remove := func() {
-		if k := ss.keys[ss.path]; k != nil && (claim.Token == 0 || k.create == claim.Token) {
+		if ss.keys[ss.path] != nil {
 			ss.remove(ss.path)
 		}
 		ss.drop(ss.kept())

@@ -185,7 +185,7 @@ func (ss *session) endCalls() {
 // Close implements election.Session.
 func (ss *session) Close(release bool, claim election.Claim) {
 	ss.endCalls() // a rebind under way would decide which lease the key is on
-	left := []leftover{{key: ss.key, token: claim.Token}, {lease: ss.keeping().Lease}}
+	left := []leftover{{key: ss.key}, {lease: ss.keeping().Lease}}
 	if claim.Lease != ss.keeping().Lease {
 		left = append(left, leftover{lease: claim.Lease})
 	}
@@ -199,22 +199,18 @@ func (ss *session) Close(release bool, claim election.Claim) {
 	ss.shut()
 }
 
-// remove deletes a key, if it is the one with the token, or revokes a lease, and reports whether what
-// it was to remove is known to be gone. A key whose token was never learned, since the reply to the
-// campaign's put did not come, is deleted by its name: that has the session's own lease in it, so nobody
-// else's key bears it. Without that, a key which somebody has meanwhile taken off its lease by a plain put
-// would stand for ever, and block the election.
+// remove deletes a key or revokes a lease, and reports whether what it was to remove is known to be gone.
+// The key goes by its name: that has the session's own lease in it, so nobody else's key bears it. Its
+// token may be unknown, since the reply to the campaign's put did not come, or be that of a key which somebody
+// deleted before the campaign put it anew. A key that somebody has meanwhile taken off its lease by a plain
+// put would else stand for ever, and block the election.
 func (ss *session) remove(ctx context.Context, l leftover) bool {
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	var err error
 	switch {
-	case l.key != "" && l.token == 0:
-		_, err = ss.client.Delete(ctx, l.key)
 	case l.key != "":
-		_, err = ss.client.Txn(ctx).
-			If(clientv3.Compare(clientv3.CreateRevision(l.key), "=", l.token)).
-			Then(clientv3.OpDelete(l.key)).Commit()
+		_, err = ss.client.Delete(ctx, l.key)
 	case l.lease != 0:
 		_, err = ss.client.Revoke(ctx, clientv3.LeaseID(l.lease))
 	}

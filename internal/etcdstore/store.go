@@ -92,7 +92,6 @@ func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Se
 // lease, or a lease. The zero value is nothing.
 type leftover struct {
 	key   string
-	token int64 // of the key; 0 when it was never learned
 	lease election.LeaseID
 }
 

@@ -229,10 +229,14 @@ func (x *index) readFaults() {
 }
 
 // taken is the fault that took a term's key away behind its back, if any did. A restore may hand the same
-// token out again: a term on a key that was put after it began has lost nothing.
+// token out again: a term on a key that was put after it began has lost nothing. Neither has one whose key
+// was never seen to go, if all that is known of the fault is that etcd was asked and did not answer.
 func (x *index) taken(t *term) *history.Fault {
 	for _, f := range x.gone[t.token] {
 		if t.firstLo > x.end(f) || len(x.byToken[t.token]) > 1 && t.key.put > f.From {
+			continue
+		}
+		if unanswered := f.To != 0 && !f.Effective; unanswered && (t.key == nil || t.key.gone == 0) {
 			continue
 		}
 		return f

@@ -127,6 +127,16 @@ var breachesOfKeys = []planted{
 		see:  func(r check.Report) bool { return len(r.Violations) == 1 },
 	},
 	{
+		name: "a deletion that etcd did not answer and never made", want: "",
+		plan: func(f *fleet) {
+			f.faults = append(f.faults, history.Fault{Kind: history.PrefixDelete, Targets: []string{"c"}, From: at(30_000), To: at(31_000), Tokens: []int64{13}})
+		},
+		edit: func(h *history.History) {
+			h.Keys = slices.DeleteFunc(h.Keys, func(k history.KeyEvent) bool { return k.Deleted && k.Token == 13 })
+		},
+		see: func(r check.Report) bool { return r.Figures.Taken == 0 },
+	},
+	{
 		name: "a key taken away and noticed at once", want: "", plan: takenAway(5_100),
 		see: func(r check.Report) bool { return r.Figures.Taken == 1 && r.Figures.Excused == 1 },
 	},

@@ -20,6 +20,8 @@ const (
 	alittle = 2 * time.Second
 	// attempt is the longest that one attempt to open a session takes.
 	attempt = 10 * time.Second
+	// stopped is by when an elector has ended that was asked to; soon after, it is killed.
+	stopped = 25 * time.Second
 	// pollGap is how far apart the answers of one elector may be when nothing is wrong.
 	pollGap = time.Second
 )
@@ -107,7 +109,8 @@ func (j *judge) endedFor() {
 	}
 	for i := range j.Processes {
 		p := &j.Processes[i]
-		signalled := strings.Contains(p.Exit, "killed") || p.Asked != 0 && strings.Contains(p.Exit, "terminated")
+		deaf := p.Asked != 0 && p.To.Sub(p.Asked) > stopped
+		signalled := strings.Contains(p.Exit, "killed") && !deaf || p.Asked != 0 && strings.Contains(p.Exit, "terminated")
 		clean := p.Asked != 0 && strings.TrimPrefix(p.Exit, "exit status ") == "0"
 		if p.To == 0 || signalled || clean {
 			continue

@@ -83,6 +83,11 @@ var breachesOfTheRest = []planted{
 		says: []string{"a (a1) ended after it was asked to stop at 10.030 s: exit status 1"},
 	},
 	{
+		name: "an elector that does not hear that it is to stop", want: "I5",
+		plan: func(f *fleet) { f.lives[1].Asked, f.lives[1].To, f.lives[1].Exit = at(12_000), at(42_000), "signal: killed" },
+		says: []string{"a (a2) ended after it was asked to stop at 42.000 s: signal: killed"},
+	},
+	{
 		name: "a leader that gives no answer for a third of the time without faults", want: "availability",
 		plan: func(f *fleet) { f.frozen = map[string][][2]int{"c1": {{40_000, 45_000}}} },
 		says: []string{"without faults"},

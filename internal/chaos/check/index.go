@@ -263,7 +263,7 @@ func (x *index) hitsMembers(f *history.Fault) bool {
 
 // hits reports whether a fault is of the elector or of etcd.
 func (x *index) hits(f *history.Fault, elector string) bool {
-	return len(f.Targets) == 0 || slices.Contains(f.Targets, elector) || x.hitsMembers(f)
+	return slices.Contains(f.Targets, elector) || x.hitsMembers(f)
 }
 
 // finish brings everything into order and ties terms to keys.

@@ -136,7 +136,7 @@ type Process struct {
 	From        Instant // when it was started
 	Asked       Instant // when it was sent SIGTERM; zero when it was not
 	To          Instant // when it had ended; zero while it lives
-	Exit        string  // "0", "killed", ...
+	Exit        string  // "exit status 0", "signal: killed", ...
 	// ReleaseNow: it was started with --shutdown-release=now, so that after Asked its promises do not hold
 	// the key, and the next leader is due within a second.
 	ReleaseNow bool

@@ -50,9 +50,9 @@ CHAOS_ARGS ?=
 chaos:
 	$(GO) run ./cmd/elector-chaos --for $(CHAOS_FOR) --runs $(CHAOS_RUNS) $(CHAOS_ARGS)
 
-# An hour and a few minutes, a fresh cluster for every seed.
+# An hour of faults and a few minutes, a fresh cluster for every seed.
 chaos-long:
-	$(MAKE) chaos CHAOS_FOR=5m CHAOS_RUNS=13
+	$(MAKE) chaos CHAOS_FOR=7m30s CHAOS_RUNS=8
 
 demo:
 	$(GO) run ./cmd/elector-demo

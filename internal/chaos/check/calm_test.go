@@ -84,7 +84,9 @@ var breachesOfTheRest = []planted{
 	},
 	{
 		name: "an elector that does not hear that it is to stop", want: "I5",
-		plan: func(f *fleet) { f.lives[1].Asked, f.lives[1].To, f.lives[1].Exit = at(12_000), at(42_000), "signal: killed" },
+		plan: func(f *fleet) {
+			f.lives[1].Asked, f.lives[1].To, f.lives[1].Exit = at(12_000), at(42_000), "signal: killed"
+		},
 		says: []string{"a (a2) ended after it was asked to stop at 42.000 s: signal: killed"},
 	},
 	{

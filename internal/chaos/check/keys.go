@@ -65,7 +65,7 @@ func (j *judge) promisesEndBeforeTheNext() {
 		}
 		next := j.terms[n]
 		told := t.key != nil && t.key.gone != 0 && t.until > t.key.gone.Add(slack) // and judged
-		if told || t.lastLo > next.firstHi.Add(slack) || j.taken(t) != nil || j.releasedAtOnce(t, next.firstHi) {
+		if told || t.lastLo > next.firstHi.Add(slack) || len(j.gone[t.token]) > 0 || j.releasedAtOnce(t, next.firstHi) {
 			continue
 		}
 		j.violated("I2", next.firstHi, t.until, []*term{t, next},

@@ -85,9 +85,9 @@ func (n *nemesis) weaken(ctx context.Context, s step, kind string, pick func(con
 		f.end(false)
 		return err
 	}
-	pause(ctx, s.lasts)
+	lasted := pause(ctx, s.lasts)
 	err = mend()
-	f.end(err == nil)
+	f.end(err == nil && lasted)
 	return errors.Join(err, n.whole(ctx))
 }
 

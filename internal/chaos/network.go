@@ -25,12 +25,10 @@ func (n *nemesis) partition(ctx context.Context, s step, l *lane, kind, detail s
 	defer free()
 	f := n.recorder.begin(kind, detail+" for "+s.lasts.Round(time.Millisecond).String(), append([]string{l.elector}, targets...)...)
 	undo, err := cut(l.index)
-	if err == nil {
-		pause(ctx, s.lasts)
-	}
+	lasted := err == nil && pause(ctx, s.lasts)
 	effective, heal := undo()
 	// A route shows nothing of what it swallowed; but a keep-alive is due every third of a TTL.
-	f.end(err == nil && heal == nil && effective && s.lasts >= n.ttl/3)
+	f.end(heal == nil && lasted && effective && s.lasts >= n.ttl/3)
 	return errors.Join(err, heal)
 }
 

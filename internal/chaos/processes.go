@@ -60,8 +60,8 @@ func (n *nemesis) electorFiles(ctx context.Context, s step) error {
 	})
 }
 
-// hurt breaks a living process for the time of a step and mends it. It is effective if the process lived
-// through it.
+// hurt breaks a living process for the time of a step and mends it. It is effective if it lasted that long,
+// which the end of a storm may prevent, and the process lived through it.
 func (n *nemesis) hurt(ctx context.Context, s step, l *lane, kind string, harm func(*lane) (mend func() error, err error)) error {
 	free, err := n.claims.claim(ctx, processOf(l.elector))
 	if err != nil {
@@ -74,9 +74,9 @@ func (n *nemesis) hurt(ctx context.Context, s step, l *lane, kind string, harm f
 		f.end(false)
 		return err
 	}
-	pause(ctx, s.lasts)
+	lasted := pause(ctx, s.lasts)
 	err = mend()
-	f.end(err == nil && !l.process().Ended())
+	f.end(err == nil && lasted && !l.process().Ended())
 	return err
 }
 

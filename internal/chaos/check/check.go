@@ -4,7 +4,8 @@
 // # The rules
 //
 //   - I1: never two yes at one instant.
-//   - I2: a yes, and the promise that it is, ends before its key does; a yes has a key, the oldest.
+//   - I2: a yes, and the promise that it is, ends before its key does, and before anybody says yes with a
+//     greater token; a yes has a key, the oldest.
 //   - I3: tokens strictly grow, and each belongs to one process.
 //   - I4: a term's yes is one interval: a no is never followed by a yes of the same term.
 //   - I5: once the faults have stopped there is one leader within a bound, and it stays; all others stand in
@@ -12,7 +13,8 @@
 //   - I6: nothing is left behind.
 //   - I7: the gauge says what the route says.
 //   - I8: after a graceful stop with --shutdown-release=now another leads within a second.
-//   - I9: the register that refuses smaller tokens is linearizable.
+//   - I9: the register that refuses smaller tokens is linearizable. It is a part of the harness, so this
+//     shows that its figures, the refused writes above all, can be believed; electors cannot break it.
 //   - availability and starved: somebody leads for most of the time, and the harness ran well enough to say so.
 //
 // # What a yes is known to be
@@ -72,8 +74,8 @@ func (r Report) OK() bool { return len(r.Violations) == 0 }
 const unsettled = 2 * time.Second
 
 // Check judges a run, whole or still going on: then what needs the run's end is not judged yet, nor what
-// has just happened, so that a violation that is reported stays one. It does not keep or change h. It takes time in proportion to the
-// record, but for the register, which has a bound.
+// has just happened, so that a violation that is reported stays one. It does not keep or change h. It takes
+// time in proportion to the record, but for the register, which has a bound.
 func Check(h *history.History) Report {
 	j := newJudge(h)
 	j.overlaps()

@@ -247,8 +247,9 @@ func (m *machine) candActs(w *world, i int, acts []act) []act {
 		add(opWorkEnds, 0, 0)
 	}
 	if c.reading {
-		add(opEndRead, 0, 0)
-		add(opEndRead, 1, 0)
+		add(opEndRead, beforeClock, 0)
+		add(opEndRead, afterClock, 0)
+		add(opEndRead, beforePromise, 0)
 	}
 	return acts
 }

@@ -42,6 +42,8 @@ func (m *machine) judgeYes(w *world, i int, token uint8) {
 		m.fail("a yes has its key", "%s says yes with token %d at %v; there is no such key", modelNames[i], token, w.now)
 	case w.etcd.keys[oldest].token != token:
 		m.fail("a yes has the oldest key", "%s says yes with token %d at %v; the oldest key has %d", modelNames[i], token, w.now, w.etcd.keys[oldest].token)
+	case int(w.etcd.keys[oldest].owner) != i:
+		m.fail("a yes has its key", "%s says yes with token %d at %v, which is another's", modelNames[i], token, w.now)
 	}
 }
 
@@ -198,7 +200,7 @@ func (m *machine) settle(from *world) {
 			m.stack = append(m.stack, a)
 		}
 		m.fairDo(w, a)
-		if m.violation == "" && a.op == opAdvance {
+		if a.op == opAdvance || m.violation == notTold {
 			m.check(w)
 		}
 		if m.violation != "" {

@@ -181,7 +181,8 @@ func (m *machine) removeKey(w *world, slot int, why removal) {
 		w.excuse(k.token)
 		return
 	}
-	if w.isExcused(k.token) {
+	// What an operator has overwritten is released like any other.
+	if w.isExcused(k.token) && (why != byRelease || w.restored) {
 		return
 	}
 	c := &w.cands[k.owner]
@@ -192,7 +193,7 @@ func (m *machine) removeKey(w *world, slot int, why removal) {
 	}
 	healthy := c.up && !c.paused && !c.stalled && c.turn == betweenTurns && !m.tickDue(w, int(k.owner))
 	if c.workToken == k.token && c.work == working && healthy {
-		m.fail("work told before loss", "the key with token %d goes and its work has not been told", k.token)
+		m.fail(notTold, "the key with token %d goes and its work has not been told", k.token)
 	}
 	for _, p := range w.promises {
 		released := m.scope.releaseNow && c.core.shutdown // the operator says that its holders have stopped
@@ -278,6 +279,8 @@ func (w *world) bury(z modelZombie) {
 			return
 		}
 	}
+	copy(w.zombies[:], w.zombies[1:])
+	w.zombies[len(w.zombies)-1] = z
 }
 
 // rise applies a write that was given up.

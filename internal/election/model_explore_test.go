@@ -255,9 +255,7 @@ func (x *explorer) successors(m *machine, from *world, index int32, out *nursery
 		copy(w.cands[:n], from.cands[:n])
 		m.do(w, a)
 		x.transitions.Add(1)
-		if m.violation == "" {
-			m.check(w)
-		}
+		m.check(w)
 		if m.violation != "" {
 			x.report(m, index, a, nil)
 			return

@@ -182,7 +182,7 @@ func (m *machine) doFault(w *world, a act) {
 		b.take(fReader)
 		c.reading, c.readDesk, c.readClock = true, c.desk, w.now
 	case opEndRead:
-		m.endRead(w, i, a.arg == 1)
+		m.endRead(w, i, a.arg)
 	case opPause:
 		b.take(fPause)
 		c.paused = true

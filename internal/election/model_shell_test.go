@@ -62,9 +62,12 @@ func (t tick) duration() time.Duration { return time.Duration(t) * time.Millisec
 
 func (t tick) String() string { return t.duration().String() }
 
+// notTold gives way to what it leads to: a yes of a loop that knows nothing of its key's end.
+const notTold = "work told before loss"
+
 // fail notes the first broken invariant of a transition.
 func (m *machine) fail(invariant, format string, args ...any) {
-	if m.violation == "" {
+	if m.violation == "" || m.violation == notTold {
 		m.violation, m.detail = invariant, fmt.Sprintf(format, args...)
 	}
 }
@@ -309,11 +312,22 @@ func (m *machine) noteAnswer(w *world, i int, a Answer, token uint8) {
 	c := &w.cands[i]
 	if a.Leading {
 		m.judgeYes(w, i, token)
-		w.promise(int8(i), token, tick((a.ExpiresAt-modelBase)/modelMS))
+		m.owe(w, i, token, a.ExpiresAt)
 		return
 	}
 	m.effect(fPoll)
 	c.noToken = max(c.noToken, token, c.workToken)
+}
+
+// owe notes a promise, for which the key has to be there.
+func (m *machine) owe(w *world, i int, token uint8, expires Instant) {
+	until := tick((expires - modelBase) / modelMS)
+	if until > w.now && w.etcd.tokenSlot(token) < 0 && !w.isExcused(token) {
+		m.fail("no promise outlives its key", "%s promises until %v under token %d, whose key has gone by %v", modelNames[i], until, token, w.now)
+	}
+	if !w.promise(int8(i), token, until) {
+		m.fail("the model holds every promise", "there is no room for another at %v", w.now)
+	}
 }
 
 // readerMayBeStopped reports whether others get at the desk while a reader is between its first look at
@@ -333,16 +347,33 @@ func readerMayBeStopped() bool {
 	return open
 }
 
-// endRead lets a reader that was stopped within its evaluation finish. early says that it was stopped
-// after its clock reading, else before: in the one case its clock is old and in the other its facts.
-func (m *machine) endRead(w *world, i int, early bool) {
+// Where a reader has been stopped within an evaluation.
+const (
+	beforeClock   = iota // its facts are old
+	afterClock           // its clock reading is old too
+	beforePromise        // it has found that it is a yes, and has not recorded the promise
+)
+
+// endRead lets a reader that was stopped within its evaluation finish.
+func (m *machine) endRead(w *world, i int, stopped int8) {
 	c := &w.cands[i]
 	m.clock.now = inst(w.now)
-	if early {
+	if stopped != beforeClock {
 		m.clock.now = inst(c.readClock)
 	}
 	m.effectIf(c.readDesk != c.desk, fReader)
 	d := m.loadDesk(c.readDesk)
+	if stopped == beforePromise {
+		a := d.answer(time.Hour)
+		token := uint8(c.readDesk.facts.token)
+		c.reading, c.readDesk, c.readClock = false, modelDesk{}, 0
+		if a.Leading {
+			m.loadDesk(c.desk).promise(a.ExpiresAt)
+			m.saveDesk(&c.desk)
+			m.owe(w, i, token, a.ExpiresAt)
+		}
+		return
+	}
 	m.clock.peek = func() { m.loadDesk(c.desk) }
 	a := d.answer(time.Hour)
 	m.saveDesk(&c.desk)

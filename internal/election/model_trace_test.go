@@ -150,10 +150,7 @@ func (m *machine) describe(w *world, a act) string {
 		}
 		return who + text + tail
 	case opEndRead:
-		tail = " from before its clock reading"
-		if a.arg == 1 {
-			tail = " from after its clock reading"
-		}
+		tail = " from " + [...]string{"before its clock reading", "after its clock reading", "before its promise is recorded"}[a.arg]
 	}
 	if a.arg2 == 1 {
 		tail += ", and the loop is stopped before it publishes"

@@ -75,9 +75,7 @@ func (k *walker) walk() (steps uint64) {
 		k.way = append(k.way, a)
 		k.m.do(&k.w, a)
 		steps++
-		if k.m.violation == "" {
-			k.m.check(&k.w)
-		}
+		k.m.check(&k.w)
 		if k.m.violation == "" && k.rand.IntN(64) == 0 {
 			k.m.stack = k.m.stack[:0]
 			k.fair++

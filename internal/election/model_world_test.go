@@ -306,14 +306,14 @@ func (w *world) isExcused(token uint8) bool {
 	return false
 }
 
-// promise notes what a poller was told.
-func (w *world) promise(owner int8, token uint8, until tick) {
+// promise notes what a poller was told. It reports false when there is no room for it.
+func (w *world) promise(owner int8, token uint8, until tick) bool {
 	free := -1
 	for i := range w.promises {
 		p := &w.promises[i]
 		if p.token == token {
 			p.until = max(p.until, until)
-			return
+			return true
 		}
 		if p.token == 0 || p.until <= w.now {
 			free = i
@@ -322,6 +322,7 @@ func (w *world) promise(owner int8, token uint8, until tick) {
 	if free >= 0 {
 		w.promises[free] = modelPromise{token, until, owner}
 	}
+	return free >= 0
 }
 
 // tidy forgets what can no longer matter, so that worlds which differ in nothing else are one.

@@ -24,22 +24,24 @@ type catcher struct {
 // patience bounds one catcher.
 const patience = 5 * time.Minute
 
-// model is a scope of the exhaustive model.
-func model(scope string) catcher {
+// model is a scope of the exhaustive model, and the invariant that is broken there: another one would be
+// another defect, or a start that is not reached.
+func model(scope, invariant string) catcher {
 	return catcher{
 		by:      "the model, scope `" + scope + "`",
 		command: goTest("./internal/election", "^TestModel$/^"+scope+"$"),
-		noticed: regexp.MustCompile(`model_scopes_test.go:\d+: ([a-z ]+): `),
+		noticed: regexp.MustCompile(`model_scopes_test.go:\d+: (` + invariant + `): `),
 	}
 }
 
-// namedTest is a test of the ordinary suite, by the pattern of go test's -run.
-func namedTest(pkg, pattern string) catcher {
+// namedTest is a test of the ordinary suite, by the pattern of go test's -run, and what it says when what it is
+// about is missing: it may also fail because its etcd does not start.
+func namedTest(pkg, pattern, says string) catcher {
 	parts := strings.Split(pattern, "/")
 	return catcher{
 		by: "`" + parts[len(parts)-1] + "`", slow: true,
 		command: goTest(pkg, "^"+strings.Join(parts, "$/^")+"$"),
-		noticed: regexp.MustCompile(`--- (FAIL): (?:\S+/)?` + regexp.QuoteMeta(parts[len(parts)-1])),
+		noticed: regexp.MustCompile(`(?m)^ +\w+\.go:\d+: (` + says + `)`),
 	}
 }
 
@@ -67,7 +69,7 @@ func plainChaos(scenario string) catcher {
 func scripted(by, scenario string, build func(ctx context.Context, overlay, program string) *exec.Cmd, args ...string) catcher {
 	return catcher{
 		by: by, slow: true,
-		noticed: regexp.MustCompile(`(?m)^  VIOLATION +(\S+):`),
+		noticed: regexp.MustCompile(`(?m)^  VIOLATION +(I[1-4]):`), // the rules of safety: not a slow election, nor a starved harness
 		command: func(ctx context.Context, overlay, dir string) (*exec.Cmd, error) {
 			program := filepath.Join(dir, "program")
 			if out, err := build(ctx, overlay, program).CombinedOutput(); err != nil {

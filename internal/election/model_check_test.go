@@ -150,11 +150,11 @@ func (m *machine) keeper(w *world) int {
 
 // settle runs the fair schedule from a state: no new faults, everybody goes on, everything is delivered
 // at once, work returns when told, an unrenewed lease goes when it should. A leader must be there within
-// the bound, and a live term with enough certainty left must be kept.
-func (m *machine) settle(from *world) {
+// the bound, and a live term with enough certainty left must be kept. It reports whether it came to a verdict.
+func (m *machine) settle(from *world) bool {
 	keep := m.keeper(from)
 	if keep < 0 && !m.lively(from) {
-		return
+		return false
 	}
 	effects := m.effects
 	defer func() { m.effects = effects }() // the faults have stopped
@@ -174,7 +174,7 @@ func (m *machine) settle(from *world) {
 	m.stack = m.stack[:0]
 	for rounds := 0; ; rounds++ {
 		if w.room() < 0 {
-			return // the model cannot hold another lease: no verdict
+			return false // the model cannot hold another lease
 		}
 		a, ok := m.fairAct(w)
 		if !ok {
@@ -183,17 +183,17 @@ func (m *machine) settle(from *world) {
 		if a.op == opAdvance {
 			if keep >= 0 && (w.cands[keep].core.key.token != token || !m.look(w, keep).Leading) {
 				m.fail("no needless loss", "a term with token %d that had enough certainty left at %v is lost at %v", token, start, w.now)
-				return
+				return true
 			}
 			if keep < 0 && m.someoneLeads(w) {
-				return
+				return true
 			}
 			next := m.nextInstant(w)
 			if next > bound {
 				if keep < 0 {
 					m.fail("always a leader again", "no leader at %v, %v after the faults have stopped", w.now, w.now-start)
 				}
-				return
+				return true
 			}
 		}
 		if len(m.stack) < 4096 {
@@ -204,11 +204,11 @@ func (m *machine) settle(from *world) {
 			m.check(w)
 		}
 		if m.violation != "" {
-			return
+			return true
 		}
 		if rounds > 4000 {
 			m.fail("always a leader again", "the fair schedule does not come to rest at %v", w.now)
-			return
+			return true
 		}
 	}
 }

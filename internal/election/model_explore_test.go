@@ -266,8 +266,10 @@ func (x *explorer) successors(m *machine, from *world, index int32, out *nursery
 		}
 		out.add(w, n, node{index, a})
 		if x.allFair || x.scope.fairOneIn < 2 || d[1]%x.scope.fairOneIn == 0 {
-			x.fair.Add(1)
-			if m.settle(w); m.violation != "" {
+			if m.settle(w) {
+				x.fair.Add(1)
+			}
+			if m.violation != "" {
 				x.report(m, index, a, m.stack)
 				return
 			}

@@ -78,8 +78,9 @@ func (k *walker) walk() (steps uint64) {
 		k.m.check(&k.w)
 		if k.m.violation == "" && k.rand.IntN(64) == 0 {
 			k.m.stack = k.m.stack[:0]
-			k.fair++
-			k.m.settle(&k.w)
+			if k.m.settle(&k.w) {
+				k.fair++
+			}
 			if k.m.violation == "" {
 				k.m.stack = k.m.stack[:0]
 			}

@@ -26,6 +26,10 @@ func (j *judge) keysOutliveYes() {
 				"%s said yes with token %d as of %s, in an answer that was asked for at %s and came at %s.",
 				t.elector, t.token, j.at(a.At), j.at(a.Sent), j.at(a.Received))
 		}
+		if j.Run.Program == "elector" && len(t.yes) > 0 && t.until == 0 {
+			j.violated("I2", t.firstHi, t.lastLo, []*term{t}, "%s said yes with token %d from %s to %s, and never until when that holds.",
+				t.elector, t.token, j.at(t.firstHi), j.at(t.lastLo))
+		}
 		if t.key == nil {
 			j.neverSeen(t)
 			continue

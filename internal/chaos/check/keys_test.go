@@ -59,6 +59,18 @@ var breachesOfKeys = []planted{
 		see:  func(r check.Report) bool { return len(r.Violations) == 1 },
 	},
 	{
+		name: "yes without an end", want: "I2",
+		edit: func(h *history.History) {
+			for i := range h.Answers {
+				if a := &h.Answers[i]; a.Token == 12 {
+					a.Until = 0
+				}
+			}
+		},
+		says: []string{"b said yes with token 12 from 10.0", "never until when"},
+		see:  func(r check.Report) bool { return len(r.Violations) == 1 && r.Figures.Promises == 1 },
+	},
+	{
 		name: "a promise of no account that goes on beside the next leader, before the watchers tell", want: "",
 		edit: func(h *history.History) {
 			deletion(h, 11).Seen = at(10_600)

@@ -168,6 +168,11 @@ func (m *machine) settle(from *world) bool {
 	w.zombies = [maxZombies]modelZombie{}
 	start := w.now
 	bound := start + modelTTL + electionTimeout + modelGrace + modelTTL/4
+	for i := range m.scope.cands {
+		if w.cands[i].stalled { // its keep-alives may go on for as long
+			bound = start + modelTTL + electionTimeout + modelGrace + modelTTL/4 + tick(StallLimit(modelTTL.duration()).Milliseconds())
+		}
+	}
 	if keep >= 0 {
 		bound = start + 2*modelTTL
 	}
@@ -185,7 +190,7 @@ func (m *machine) settle(from *world) bool {
 				m.fail("no needless loss", "a term with token %d that had enough certainty left at %v is lost at %v", token, start, w.now)
 				return true
 			}
-			if keep < 0 && m.someoneLeads(w) {
+			if keep < 0 && m.keeper(w) >= 0 { // somebody leads, and will go on
 				return true
 			}
 			next := m.nextInstant(w)
@@ -221,15 +226,6 @@ func (m *machine) fairDo(w *world, a act) {
 		return
 	}
 	m.do(w, a)
-}
-
-func (m *machine) someoneLeads(w *world) bool {
-	for i := range m.scope.cands {
-		if w.cands[i].up && m.look(w, i).Leading {
-			return true
-		}
-	}
-	return false
 }
 
 // fairAct is what happens next on the fair schedule; false: time passes.

@@ -196,8 +196,7 @@ func (m *machine) removeKey(w *world, slot int, why removal) {
 		m.fail(notTold, "the key with token %d goes and its work has not been told", k.token)
 	}
 	for _, p := range w.promises {
-		released := m.scope.releaseNow && c.core.shutdown // the operator says that its holders have stopped
-		if p.token == k.token && p.until > w.now && !released {
+		if p.token == k.token && p.until > w.now && !p.freed {
 			m.fail("no promise outlives its key", "the key with token %d goes at %v, promised until %v", k.token, w.now, p.until)
 		}
 	}

@@ -196,6 +196,11 @@ func (m *machine) doFault(w *world, a act) {
 	case opShutdown:
 		b.take(fShutdown)
 		m.handle(w, i, ShutdownAsked{}, false)
+		for j := range w.promises {
+			if p := &w.promises[j]; int(p.owner) == i && p.token != 0 {
+				p.freed = m.scope.releaseNow
+			}
+		}
 	case opCrash:
 		b.take(fCrash)
 		m.crash(w, i)

@@ -258,6 +258,7 @@ type modelPromise struct {
 	token uint8
 	until tick
 	owner int8
+	freed bool // the operator says that its holders have stopped
 }
 
 // world is one state of everything.
@@ -320,7 +321,7 @@ func (w *world) promise(owner int8, token uint8, until tick) bool {
 		}
 	}
 	if free >= 0 {
-		w.promises[free] = modelPromise{token, until, owner}
+		w.promises[free] = modelPromise{token: token, until: until, owner: owner}
 	}
 	return free >= 0
 }

@@ -52,6 +52,7 @@ const (
 	opRevokeLease
 	opRestore
 	opRivalGoes
+	opStraggle
 )
 
 // enabled lists what can happen in a world.
@@ -245,6 +246,9 @@ func (m *machine) candActs(w *world, i int, acts []act) []act {
 	}
 	if loop && (c.work == told || c.work == working && b[fWorkReturns] > 0) {
 		add(opWorkEnds, 0, 0)
+	}
+	if loop && c.straggler.on && b[fStraggler] > 0 {
+		add(opStraggle, 0, 0)
 	}
 	if c.reading {
 		add(opEndRead, beforeClock, 0)

@@ -156,6 +156,11 @@ func (m *machine) take(w *world, i, kind int, preempted bool) {
 	c.calls[kind] = modelCall{}
 	var ev Event
 	switch kind {
+	case callCampaign, callConfirm:
+		if kind == callConfirm {
+			m.witnessed(w, i, call.sent, call.got, call.rev)
+		}
+		ev = call.event(kind, n)
 	case callOpen:
 		first := Reply{Sent: inst(call.gSent), Received: inst(call.gGot), RaftTerm: uint64(call.gTerm), Revision: int64(call.gRev)}
 		m.witnessed(w, i, call.gSent, call.gGot, call.gRev)
@@ -163,18 +168,6 @@ func (m *machine) take(w *world, i, kind int, preempted bool) {
 		c.watchMod, c.watchGone, c.observed, c.hasRead = 0, false, 0, false
 		g := Grant{Lease: LeaseID(call.grant), TTL: modelTTL.duration(), Reply: rep}
 		ev = SessionOpened{n, Opened{Grant: g, First: first, Key: "key"}}
-	case callCampaign:
-		ev = CampaignFailed{Session: n}
-		if call.ok {
-			ev = CampaignWon{n, Won{Token: int64(call.token), Mod: int64(call.token), RaftTerm: uint64(call.term)}}
-		}
-	case callConfirm:
-		m.witnessed(w, i, call.sent, call.got, call.rev)
-		conf := Confirmation{Reply: rep, Holds: call.ok, Oldest: call.first}
-		if !call.ok {
-			conf.Found = call.keyState()
-		}
-		ev = Confirmed{Session: n, Confirmation: conf}
 	case callRebind:
 		ev = m.rebindReply(w, i, call, rep)
 	case callObserve:
@@ -191,6 +184,47 @@ func (m *machine) take(w *world, i, kind int, preempted bool) {
 		ev = SessionClosed{n}
 	}
 	m.handle(w, i, ev, preempted)
+}
+
+// event is what a campaign or a confirmation that was answered comes to.
+func (call *modelCall) event(kind, session int) Event {
+	switch {
+	case kind == callCampaign && call.ok:
+		return CampaignWon{session, Won{Token: int64(call.token), Mod: int64(call.token), RaftTerm: uint64(call.term)}}
+	case kind == callCampaign:
+		return CampaignFailed{Session: session}
+	}
+	conf := Confirmation{Holds: call.ok, Oldest: call.first, Reply: Reply{
+		Sent: inst(call.sent), Received: inst(call.got), RaftTerm: uint64(call.term), Revision: int64(call.rev)}}
+	if !call.ok {
+		conf.Found = call.keyState()
+	}
+	return Confirmed{Session: session, Confirmation: conf}
+}
+
+// straggle gives the loop what came of a call of a session that was closed.
+func (m *machine) straggle(w *world, i int) {
+	c := &w.cands[i]
+	s := c.straggler
+	c.straggler = modelStraggler{}
+	n := int(s.session)
+	m.effectIf(n != c.core.session && c.core.stage == open, fStraggler)
+	answered := s.call.leg == reply || s.call.leg == received
+	var ev Event
+	switch {
+	case s.kind == callRebind:
+		ev = KeyRebound{Session: n, Failed: true} // Close ends it, and waits for it
+	case answered:
+		if s.call.leg == reply {
+			s.call.got = w.now
+		}
+		ev = s.call.event(int(s.kind), n)
+	case s.kind == callConfirm:
+		ev = Confirmed{Session: n, Failed: true}
+	default:
+		ev = CampaignFailed{Session: n}
+	}
+	m.handle(w, i, ev, false)
 }
 
 // rebindReply is what Rebind returns after its put was answered.
@@ -290,6 +324,9 @@ func (m *machine) closeSession(w *world, i int, release bool) {
 			m.leave(w, i, c.calls[kind].grant)
 		}
 		m.buryCall(w, i, kind)
+		if w.budget[fStraggler] > 0 && kind != callObserve && c.calls[kind].leg != idle {
+			c.straggler = modelStraggler{true, uint8(kind), uint8(c.core.session), c.calls[kind]}
+		}
 		c.calls[kind] = modelCall{}
 	}
 	claim := c.core.claim()

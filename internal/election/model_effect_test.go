@@ -15,7 +15,8 @@ var effectNames = [numFaults + 1]string{
 	fCrash: "a dead process's key ran out", fWorkReturns: "work returned on its own",
 	fOperator: "a candidate gave up because of somebody's hand", fRestore: "a process saw that etcd went back",
 	fStall: "the key of a loop that stands still ran out", fStamp: "a header told another raft term than the request's",
-	fZombie: "a request that was given up changed something", someYes: "somebody led",
+	fZombie: "a request that was given up changed something", fStraggler: "a call ended in the session after its own",
+	someYes: "somebody led",
 }
 
 // someYes is no fault, but what each scope must show too.

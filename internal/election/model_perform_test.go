@@ -190,6 +190,9 @@ func (m *machine) doFault(w *world, a act) {
 		c.paused = false
 		f := &c.desk.facts
 		m.effectIf(f.term && !inst(w.now).Before(f.deadline.Add(-f.margin)), fPause)
+	case opStraggle:
+		b.take(fStraggler)
+		m.straggle(w, i)
 	case opStall:
 		b.take(fStall)
 		c.stalled = true

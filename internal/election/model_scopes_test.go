@@ -113,6 +113,8 @@ func scopes() []*scope {
 			budget: budget{fDelay: 1, fShutdown: 1, fLoss: 1, fZombie: 1}},
 		{name: "revokes-and-rebinds", cands: 2, prefix: aLeads, horizon: 14_000, grid: grid, fairOneIn: 16,
 			budget: budget{fElect: 1, fOldRevoke: 2, fLoss: 1, fZombie: 1}},
+		{name: "stragglers", cands: 1, prefix: aLeads, horizon: 10_500, grid: grid, fairOneIn: 16, breaks: true,
+			budget: budget{fDelay: 1, fLoss: 2, fStraggler: 1}},
 		{name: "preempted-release", cands: 2, prefix: aLeads, horizon: 10_500, grid: grid, fairOneIn: 64,
 			budget: budget{fPreempt: 2, fReader: 1, fPoll: 1, fShutdown: 1}},
 	}

@@ -120,6 +120,7 @@ var opNames = [...]string{
 	opOldDecide: "the deposed etcd leader finds expired and forwards a revoke of lease", opRevoke: "etcd revokes lease",
 	opZombie: "a request that was given up is applied:", opDelete: "an operator deletes key", opOverwrite: "an operator overwrites key",
 	opRevokeLease: "an operator revokes the lease of key", opRestore: "etcd is restored from an older snapshot", opRivalGoes: "the rival's key goes",
+	opStraggle: "a call of a closed session ends",
 }
 
 // describe says what an act will do in a world.

@@ -59,6 +59,7 @@ const (
 	fStall              // a loop that stands still for good
 	fStamp              // a header stamped before or after the request it answers, across an etcd leader change
 	fZombie             // a request that was given up is applied after all
+	fStraggler          // a call of a session that was closed ends after it, or during
 	numFaults
 )
 
@@ -120,6 +121,15 @@ const (
 	foundNothing uint8 = iota
 	foundKey
 )
+
+// modelStraggler is a call whose session was closed under it. Its goroutine gives the loop what came of it,
+// at some time.
+type modelStraggler struct {
+	on      bool
+	kind    uint8
+	session uint8
+	call    modelCall
+}
 
 // modelKA is one keep-alive on the session's stream. A stream is answered in order or not at all.
 type modelKA struct {
@@ -188,6 +198,8 @@ type modelCand struct {
 	workToken uint8
 
 	lateTick, lateKA, lateWatch, lateWork bool
+
+	straggler modelStraggler
 
 	// A reader stopped within an evaluation, where production lets others at the desk meanwhile.
 	reading   bool

@@ -62,7 +62,8 @@ const (
 type lease struct {
 	id       LeaseID
 	ttl      time.Duration
-	raftTerm uint64 // in which it was granted; 0 when that is not known
+	granted  uint64 // raft term of its grant; etcd leaders of older ones do not know it
+	raftTerm uint64 // the same while renewals of the lease can count; else 0
 	acked    Instant
 }
 

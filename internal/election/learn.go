@@ -6,7 +6,7 @@ func (s *stepper) sessionOpened(ev SessionOpened) {
 	g := ev.Opened.Grant
 	s.stage = open
 	s.openedAt = s.now
-	s.lease = lease{id: g.Lease, ttl: g.TTL, raftTerm: g.Reply.RaftTerm, acked: g.Reply.Sent.Add(g.TTL)}
+	s.lease = newLease(g)
 	s.raftTerm = 0
 	s.contact = g.Reply.Sent
 	s.refusal = ""
@@ -22,6 +22,12 @@ func (s *stepper) sessionOpened(ev SessionOpened) {
 	s.raftTerm = max(s.raftTerm, g.Reply.RaftTerm)
 	if s.shutdown {
 		s.end(ending{cause: CauseShutdown, release: true})
+	}
+}
+
+func newLease(g Grant) lease {
+	return lease{
+		id: g.Lease, ttl: g.TTL, granted: g.Reply.RaftTerm, raftTerm: g.Reply.RaftTerm, acked: g.Reply.Sent.Add(g.TTL),
 	}
 }
 
@@ -67,7 +73,7 @@ func (s *stepper) renewed(r Renewal) {
 	}
 	s.contact = max(s.contact, r.Sent)
 	s.raftTerm = max(s.raftTerm, r.RaftTerm)
-	if r.TTL <= 0 && r.RaftTerm < s.lease.raftTerm {
+	if r.TTL <= 0 && r.RaftTerm < s.lease.granted {
 		return // an etcd leader that was deposed before the lease was granted does not know it
 	}
 	if r.TTL <= 0 {
@@ -228,10 +234,7 @@ func (s *stepper) rebound(ev KeyRebound) {
 	case r.Bound:
 		s.key.seen = true
 		s.key.mod, s.key.lease = r.Reply.Revision, r.Grant.Lease
-		s.lease = lease{
-			id: r.Grant.Lease, ttl: r.Grant.TTL, raftTerm: r.Grant.Reply.RaftTerm,
-			acked: r.Grant.Reply.Sent.Add(r.Grant.TTL),
-		}
+		s.lease = newLease(r.Grant)
 		if r.Reply.RaftTerm != r.Grant.Reply.RaftTerm {
 			s.lease.raftTerm = 0 // the key write is of another raft term: rebind again
 		}

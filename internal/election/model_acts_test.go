@@ -104,11 +104,9 @@ func (m *machine) etcdActs(w *world, acts []act) []act {
 	if e.promoted && b[fElect] > 0 {
 		acts = append(acts, act{op: opElect})
 	}
-	if e.oldTerm != 0 && b[fOldRevoke] > 0 {
-		for i := range e.old {
-			if l := e.old[i]; l.id != 0 && l.until <= w.now && e.leaseSlot(l.id) >= 0 && !e.revoking(l.id) {
-				acts = append(acts, act{op: opOldDecide, arg: int8(l.id)})
-			}
+	for id := uint8(1); b[fOldRevoke] > 0 && id <= e.lastLease; id++ {
+		if e.leaseSlot(id) >= 0 && !e.revoking(id) && e.deposedFinds(id, w.now) {
+			acts = append(acts, act{op: opOldDecide, arg: int8(id)})
 		}
 	}
 	for i := range e.keys {
@@ -166,8 +164,10 @@ func (m *machine) requestActs(w *world, i int, acts []act) []act {
 				acts = append(acts, act{op: opKAPass, cand: int8(i)})
 			}
 		}
-		if e.oldTerm != 0 && w.budget[fOldAck] > 0 {
-			acts = append(acts, act{op: opKAAck, cand: int8(i), arg2: 1})
+		for j := range e.deposed {
+			if e.deposed[j].term != 0 && w.budget[fOldAck] > 0 {
+				acts = append(acts, act{op: opKAAck, cand: int8(i), arg2: int8(j + 1)})
+			}
 		}
 	}
 	return acts

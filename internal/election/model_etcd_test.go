@@ -27,13 +27,23 @@ func (e *modelEtcd) leaseSlot(id uint8) int {
 	return -1
 }
 
-func (e *modelEtcd) oldSlot(id uint8) int {
-	for i := range e.old {
-		if e.old[i].id == id && id != 0 {
+func (d *modelDeposed) slot(id uint8) int {
+	for i := range d.leases {
+		if d.leases[i].id == id && id != 0 {
 			return i
 		}
 	}
 	return -1
+}
+
+// deposedFinds reports whether a deposed leader finds a lease expired.
+func (e *modelEtcd) deposedFinds(id uint8, now tick) bool {
+	for i := range e.deposed {
+		if slot := e.deposed[i].slot(id); slot >= 0 && e.deposed[i].leases[slot].until <= now {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *modelEtcd) revoking(id uint8) bool {
@@ -144,7 +154,8 @@ func (e *modelEtcd) put(k modelKey) bool {
 // elect deposes the leader. It goes on believing in its own view of the leases until it learns better.
 func (w *world) elect() {
 	e := &w.etcd
-	e.oldTerm, e.old = e.term, e.leases
+	e.deposed[1] = e.deposed[0]
+	e.deposed[0] = modelDeposed{e.term, e.leases}
 	e.term++
 	e.promoted = false
 }

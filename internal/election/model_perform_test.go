@@ -93,7 +93,7 @@ func (m *machine) doKA(w *world, i int, a act) {
 		if a.arg2 == 0 {
 			m.ack(w, ka)
 		} else {
-			m.oldAck(w, ka)
+			m.oldAck(w, ka, &w.etcd.deposed[a.arg2-1])
 		}
 	case opKAStamp:
 		w.budget.take(fPreempt)
@@ -135,17 +135,17 @@ func (m *machine) ack(w *world, ka *modelKA) {
 
 // oldAck is the answer of a leader that does not know that it was deposed: its own view of the lease
 // is renewed, or it knows no such lease.
-func (m *machine) oldAck(w *world, ka *modelKA) {
+func (m *machine) oldAck(w *world, ka *modelKA, old *modelDeposed) {
 	w.budget.take(fOldAck)
 	e := &w.etcd
-	ka.leg, ka.late, ka.term = reply, false, e.oldTerm
-	slot, real := e.oldSlot(ka.lease), e.leaseSlot(ka.lease)
+	ka.leg, ka.late, ka.term = reply, false, old.term
+	slot, real := old.slot(ka.lease), e.leaseSlot(ka.lease)
 	m.effectIf(slot < 0 && real >= 0 || slot >= 0 && (real < 0 || e.leases[real].until < w.now+modelEarliest), fOldAck)
 	if slot < 0 {
 		ka.denied = true
 		return
 	}
-	e.old[slot].until = max(e.old[slot].until, w.now+modelEarliest)
+	old.leases[slot].until = max(old.leases[slot].until, w.now+modelEarliest)
 }
 
 func (c *modelCand) shiftKA() {
@@ -300,7 +300,8 @@ func (m *machine) restore(w *world) {
 	}
 	term, lease := w.etcd.term, w.etcd.lastLease
 	w.etcd = *m.scope.snapshot
-	w.etcd.term, w.etcd.lastLease, w.etcd.oldTerm, w.etcd.promoted = term+1, lease, 0, false
+	w.etcd.term, w.etcd.lastLease, w.etcd.promoted = term+1, lease, false
+	w.etcd.deposed = [2]modelDeposed{}
 	w.restored = true
 	w.zombies = [maxZombies]modelZombie{}
 	w.now++ // what is asked afterwards is asked later

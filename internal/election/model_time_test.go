@@ -139,8 +139,10 @@ func (m *machine) nextInstant(w *world) tick {
 		if e.leases[i].id != 0 && e.promoted {
 			sooner(e.leases[i].until)
 		}
-		if e.oldTerm != 0 && w.budget[fOldRevoke] > 0 && e.old[i].id != 0 {
-			sooner(e.old[i].until)
+		for j := range e.deposed {
+			if l := e.deposed[j].leases[i]; w.budget[fOldRevoke] > 0 && l.id != 0 {
+				sooner(l.until)
+			}
 		}
 	}
 	for _, p := range w.promises {

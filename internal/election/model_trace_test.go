@@ -146,8 +146,8 @@ func (m *machine) describe(w *world, a act) string {
 		}
 	case opKAAck:
 		who, tail = "etcd ", " "+modelNames[a.cand]
-		if a.arg2 == 1 {
-			who = "the deposed etcd leader "
+		if a.arg2 > 0 {
+			who = fmt.Sprintf("the deposed etcd leader of raft term %d ", w.etcd.deposed[a.arg2-1].term)
 		}
 		return who + text + tail
 	case opEndRead:

@@ -244,8 +244,13 @@ type modelEtcd struct {
 	keys      [maxKeys]modelKey
 	revokes   [maxRevokes]modelRevoke
 
-	oldTerm uint8 // of the deposed leader; 0: none
-	old     [maxLeases]modelLease
+	deposed [2]modelDeposed // the latest first
+}
+
+// modelDeposed is a leader that does not know that it is none any more, with its own view of the leases.
+type modelDeposed struct {
+	term   uint8 // 0: nobody
+	leases [maxLeases]modelLease
 }
 
 // modelZombie is a write that its sender has given up, and that may still be applied.

@@ -270,6 +270,16 @@ func TestADenialByAnOlderEtcdLeaderIsNotBelieved(t *testing.T) {
 		want(SteppingDown, CauseLeaseExpired)
 }
 
+// The lease does not count, since the key was put on it in the raft term after that of its grant.
+func TestADenialOfALeaseThatDoesNotCountIsNotBelievedEither(t *testing.T) {
+	k := led(t)
+	k.feed(100, Observed{Session: 1, Reply: replyAt(100, stepTerm+1, 60), Leader: Candidate{Token: stepToken}})
+	k.feed(200, KeyRebound{Session: 1, Rebound: Rebound{
+		Grant: Grant{Lease: 0x99, TTL: stepTTL, Reply: replyAt(150, stepTerm+1, 60)}, Reply: replyAt(200, stepTerm+2, 61), Bound: true,
+	}})
+	k.feed(300, Renewed{1, Renewal{Lease: 0x99, Sent: at(290), Received: at(300), RaftTerm: stepTerm}}).want(Leader, CauseWon)
+}
+
 func TestNoRenewalCountsWhileARebindIsUnresolved(t *testing.T) {
 	k := led(t)
 	before := k.core.term.deadline

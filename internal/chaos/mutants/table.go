@@ -102,7 +102,7 @@ func ofTheDeadline() []mutant {
 			[]catcher{namedTest("./internal/etcdstore", "TestALeaseThatWasGrantedWhileTheRaftTermChangedIsNotUsed",
 				"opened with 1 grants, rebound after a change with 1 more")}},
 		{"denial by an older etcd leader", "a leader that was deposed before the lease was granted is not believed",
-			[]edit{{learnGo, "if r.TTL <= 0 && r.RaftTerm < s.lease.raftTerm {", "if false {"}},
+			[]edit{{learnGo, "if r.TTL <= 0 && r.RaftTerm < s.lease.granted {", "if false {"}},
 			[]catcher{model("deposed-acks", "no needless loss")}},
 		{"sessions do not mix", "what comes of the calls of a session that was closed is not heard",
 			[]edit{{stepGo, "if n, ok := sessionOf(ev); ok && n != s.session {", "if n, ok := sessionOf(ev); false && ok && n != s.session {"}},

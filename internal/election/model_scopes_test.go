@@ -77,7 +77,7 @@ func scopes() []*scope {
 			budget: budget{fDelay: 1, fElect: 1, fOldAck: 1}},
 		{name: "stale-confirmation", cands: 1, prefix: aLeads, horizon: 14_000, grid: grid, fairOneIn: 16,
 			budget: budget{fDelay: 2, fElect: 1, fOldAck: 1}},
-		{name: "crash-restart", cands: 2, prefix: aLeads, horizon: 10_500, grid: grid, fairOneIn: 8, restarts: true,
+		{name: "crash-restart", cands: 2, prefix: aLeads, horizon: 12_000, grid: grid, fairOneIn: 8, restarts: true,
 			budget: budget{fCrash: 2, fZombie: 1}},
 		{name: "lost-releases", cands: 2, prefix: aLeads, horizon: 12_000, grid: grid, fairOneIn: 8,
 			budget: budget{fShutdown: 1, fLoss: 1, fZombie: 1}},

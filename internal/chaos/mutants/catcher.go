@@ -75,7 +75,8 @@ func scripted(by, scenario string, build func(ctx context.Context, overlay, prog
 			if out, err := build(ctx, overlay, program).CombinedOutput(); err != nil {
 				return nil, fmt.Errorf("build: %w: %s", err, out)
 			}
-			all := []string{"run", "./cmd/elector-chaos", "--program", program, "--scenario", scenario, "--out", filepath.Join(dir, "out")}
+			// Where a race decides, a second seed gets its turn; the first that fails ends it.
+			all := []string{"run", "./cmd/elector-chaos", "--seed", "7", "--runs", "2", "--program", program, "--scenario", scenario, "--out", filepath.Join(dir, "out")}
 			return exec.CommandContext(ctx, "go", append(all, args...)...), nil
 		},
 	}

@@ -186,6 +186,21 @@ func (a *asker) answers(ctx context.Context, incarnation string) bool {
 	return ok && n.Incarnation == incarnation
 }
 
+// awaitAnswer waits until the elector answers, and reports whether it came to that in time.
+func (a *asker) awaitAnswer(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, upPatience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if _, _, ok := a.ask(ctx, a.polls); ok {
+			return true
+		}
+		rest(ctx, tick)
+	}
+	return false
+}
+
 // rest waits for a tick or the context's end.
 func rest(ctx context.Context, tick *time.Ticker) {
 	select {

@@ -18,6 +18,12 @@ const (
 	crowdTime = 30 * time.Millisecond
 )
 
+// errNotUp is what a fault returns that wants a process that answers, and did not find one.
+var errNotUp = errors.New("the elector does not answer yet")
+
+// upPatience is how long a process that was just started may take to answer.
+const upPatience = 5 * time.Second
+
 // The faults of electors as processes.
 
 func (n *nemesis) electorPause(ctx context.Context, s step) error {
@@ -52,6 +58,10 @@ func (n *nemesis) electorStarve(ctx context.Context, s step) error {
 
 func (n *nemesis) electorFiles(ctx context.Context, s step) error {
 	return n.hurt(ctx, s, n.aim(s, nil), history.ElectorFiles, func(l *lane) (func() error, error) {
+		// One that has just been started would not even find its libraries, which says nothing of electors.
+		if !l.awaitAnswer(ctx) {
+			return nil, errNotUp
+		}
 		mend, err := havoc.LimitFiles(ctx, l.process().PID())
 		if err == nil {
 			l.queue(queuedPolls) // connections that it cannot accept
@@ -70,6 +80,10 @@ func (n *nemesis) hurt(ctx context.Context, s step, l *lane, kind string, harm f
 	defer free()
 	f := n.recorder.begin(kind, s.lasts.Round(time.Millisecond).String(), l.elector)
 	mend, err := harm(l)
+	if errors.Is(err, errNotUp) {
+		f.end(false)
+		return nil
+	}
 	if err != nil {
 		f.end(false)
 		return err

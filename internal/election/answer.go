@@ -7,7 +7,8 @@ import (
 )
 
 // Answer is what an elector says at one instant. It embeds the published state, made true for that
-// instant: the phase is Leader only while Leading, and the leader is zero when it is not known.
+// instant: the phase is Leader only while Leading, the leader is zero when it is not known, and the value
+// is nil unless it is that leader's.
 type Answer struct {
 	State
 	At           Instant
@@ -91,15 +92,17 @@ func (d *desk) promise(until Instant) {
 
 // makeTrue corrects the published state for the instant of the answer.
 func (d *desk) makeTrue(a *Answer) {
-	switch {
-	case a.Leading:
-		return
-	case a.Phase == Leader:
-		a.Phase, a.Cause = SteppingDown, CauseLeaseExpired // the loop will say so in a moment
+	if !a.Leading {
+		if a.Phase == Leader {
+			a.Phase, a.Cause = SteppingDown, CauseLeaseExpired // the loop will say so in a moment
+		}
+		a.Token = 0
+		if !a.Connected || a.Leader.Identity == d.identity {
+			a.Leader, a.LeaderFrom = Candidate{}, time.Time{}
+		}
 	}
-	a.Token = 0
-	if !a.Connected || a.Leader.Identity == d.identity {
-		a.Leader, a.LeaderFrom = Candidate{}, time.Time{}
+	if a.Value != nil && a.Value.Token != a.Leader.Token {
+		a.Value = nil // of a term that is over, or of a leader that is not known
 	}
 }
 

@@ -9,10 +9,11 @@ type core struct {
 
 	phase    Phase
 	cause    Cause
-	entered  bool // the election, at least once: the key has been seen in etcd
-	shutdown bool // asked to stop
-	fenced   bool // etcd went back in time
-	done     bool // nothing is left to wind up; the loop may return
+	entered  bool    // the election, at least once: the key has been seen in etcd
+	shutdown bool    // asked to stop
+	fenced   bool    // etcd went back in time
+	done     bool    // nothing is left to wind up; the loop may return
+	cooldown Instant // resigned: no candidacy begins before
 
 	// The session and its lease. session numbers the current one; events of others are ignored.
 	session  int
@@ -123,6 +124,9 @@ func (c *core) retryAfter() time.Duration { return max(c.lease.ttl/40, 25*time.M
 
 // verifyBy is when an unpublished winner gives its key up.
 func (c *core) verifyBy() Instant { return c.wonAt.Add(c.lease.ttl / 2) }
+
+// termOnKey reports whether a term is under way or being wound up.
+func (c *core) termOnKey() bool { return c.stage == open && c.term.begun }
 
 // wanted is the request that the candidacy calls for, whether it is under way or not; nil: none. A term
 // that is stepping down goes on being confirmed and rebound until its key is released: its work may

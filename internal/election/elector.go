@@ -35,6 +35,7 @@ type Recorder interface {
 	TermEnded(Cause)
 	LeaderChanged()
 	LoopLag(time.Duration)
+	Twins(int) // other processes that stand under the own identity, as of the latest look at the queue
 }
 
 // Lead is the work of one term. It is called when the term begins and must return soon after ctx is
@@ -42,12 +43,20 @@ type Recorder interface {
 // returns earlier, the elector resigns.
 type Lead func(ctx context.Context, term Term) error
 
-// Elector is a candidate in one election. Answer, Look, Watch and LoopAge may be called concurrently
-// with Run and with each other, before, during and after it.
+// Elector is a candidate in one election. Its methods may be called concurrently with Run and with each
+// other, before, during and after it.
 type Elector struct {
 	cfg      Config
 	desk     *desk
+	past     history
 	lastLoop atomic.Int64 // Instant of the loop's latest turn; 0 before Run
+
+	asks  chan func(*run) // taken by the loop
+	ended chan struct{}   // closed when Run returns
+
+	census  chan struct{} // held, by sending, over the fields below, for one reading of the queue
+	queue   Queue
+	counted Instant // when queue was read; 0: never
 }
 
 // New checks the configuration. It starts nothing.
@@ -65,7 +74,10 @@ func New(cfg Config) (*Elector, error) {
 	if cfg.Recorder == nil {
 		cfg.Recorder = noRecorder{}
 	}
-	e := &Elector{cfg: cfg, desk: newDesk(cfg.Clock, cfg.AnswerMax, cfg.Identity)}
+	e := &Elector{
+		cfg: cfg, desk: newDesk(cfg.Clock, cfg.AnswerMax, cfg.Identity),
+		asks: make(chan func(*run)), ended: make(chan struct{}), census: make(chan struct{}, 1),
+	}
 	e.desk.publish(State{Phase: Connecting, Since: time.Now()}, facts{})
 	return e, nil
 }
@@ -125,3 +137,4 @@ func (noRecorder) TermStarted()                                        {}
 func (noRecorder) TermEnded(Cause)                                     {}
 func (noRecorder) LeaderChanged()                                      {}
 func (noRecorder) LoopLag(time.Duration)                               {}
+func (noRecorder) Twins(int)                                           {}

@@ -440,6 +440,7 @@ func (r *stuckRecorder) Session(election.SessionResult)                         
 func (r *stuckRecorder) TermStarted()                                                 {}
 func (r *stuckRecorder) TermEnded(election.Cause)                                     {}
 func (r *stuckRecorder) LeaderChanged()                                               {}
+func (r *stuckRecorder) Twins(int)                                                    {}
 
 func TestADeadlockedElectorLosesTheKeyAndSaysNo(t *testing.T) {
 	inBubble(t, func(f *fleet) {

@@ -76,12 +76,25 @@ type (
 		Predecessor Instant   // when the deletion was seen that led to this reading; zero otherwise
 	}
 
+	// ValueSeen: the election's shared value was read, or found absent. It means nothing to the core.
+	ValueSeen struct {
+		Session int
+		Value   *Value // nil: there is none
+	}
+
 	// TermStopped: evaluation says no from now on, and promises run until PromisedUntil.
 	TermStopped struct{ PromisedUntil Instant }
 	// TermLapsed: the answering side found the deadline passed before an extension reached it.
 	TermLapsed struct{ Token int64 }
 	// WorkEnded: the term's work has returned and been joined.
 	WorkEnded struct{ Token int64 }
+	// ResignAsked: the term is to be given up. Stopped says that whoever acts on its promises has
+	// stopped. The next candidacy begins not before Until.
+	ResignAsked struct {
+		Token   int64
+		Stopped bool
+		Until   Instant
+	}
 	// ShutdownAsked: the process is to stop.
 	ShutdownAsked struct{}
 )
@@ -100,9 +113,11 @@ func (CampaignFailed) event() {}
 func (Confirmed) event()      {}
 func (KeyRebound) event()     {}
 func (Observed) event()       {}
+func (ValueSeen) event()      {}
 func (TermStopped) event()    {}
 func (TermLapsed) event()     {}
 func (WorkEnded) event()      {}
+func (ResignAsked) event()    {}
 func (ShutdownAsked) event()  {}
 
 // action is something that the shell does for the core.

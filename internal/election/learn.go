@@ -11,7 +11,7 @@ func (s *stepper) sessionOpened(ev SessionOpened) {
 	s.contact = g.Reply.Sent
 	s.refusal = ""
 	s.key = ownKey{path: ev.Opened.Key, lease: g.Lease}
-	s.campaign, s.confirming, s.rebinding = call{}, call{}, call{}
+	s.campaign, s.confirming, s.rebinding = call{notBefore: s.cooldown}, call{}, call{}
 	s.won, s.unresolved = false, false
 	s.term = term{}
 	s.settled = 0
@@ -45,9 +45,9 @@ func (s *stepper) sessionFailed(ev SessionFailed) {
 	s.refusal = ev.Refusal
 	s.do(countSession{SessionNotOpen})
 	if ev.Refusal != "" {
-		s.enter(Connecting, CauseRefused)
+		s.enter(s.afterwards(), CauseRefused)
 	} else if s.cause == CauseNone || s.cause == CauseRefused {
-		s.enter(Connecting, CauseSessionLost)
+		s.enter(s.afterwards(), CauseSessionLost)
 	}
 }
 

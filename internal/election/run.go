@@ -26,6 +26,8 @@ func (e *Elector) Run(ctx context.Context, lead Lead) error {
 		select {
 		case ev := <-r.events:
 			r.handle(ev)
+		case f := <-r.asks:
+			f(r)
 		case <-r.timer.C:
 			e.cfg.Recorder.LoopLag(max(0, e.cfg.Clock.Now().Sub(due)))
 			r.handle(Tick{})
@@ -55,6 +57,9 @@ type run struct {
 	stopOpening context.CancelFunc
 	warnings    throttle
 	lastLeader  int64 // token
+	value       *Value
+	twins       int     // other processes under the own identity, when the queue was last read
+	twinsFrom   Instant // when that was
 
 	events  chan Event
 	over    context.Context
@@ -83,6 +88,7 @@ func (r *run) finish() {
 	r.timer.Stop()
 	r.state.Ended = true
 	r.desk.publish(r.state, facts{})
+	close(r.ended)
 }
 
 // arm sets the timer for the core's next wake-up, at most LoopInterval away so that the loop shows that
@@ -108,16 +114,26 @@ func (r *run) emit(ev Event) {
 // handle takes an event through the core, publishes what came of it, and only then acts.
 func (r *run) handle(ev Event) {
 	for pending := []Event{ev}; len(pending) > 0; pending = pending[1:] {
-		if ready, ok := pending[0].(sessionReady); ok {
-			r.session = ready.session
+		switch ev := pending[0].(type) {
+		case sessionReady:
+			r.session = ev.session
 			r.inSession, r.leave = context.WithCancel(r.over)
-			pending[0] = ready.SessionOpened
+			pending[0] = ev.SessionOpened
+		case ValueSeen:
+			if ev.Session == r.core.session {
+				r.value = ev.Value
+			}
+		case queueRead:
+			r.count(ev)
+			pending[0] = Tick{}
 		}
 		now := r.cfg.Clock.Now()
 		r.lastLoop.Store(int64(now))
+		registered := r.state.Registered
 		next, actions := step(r.core, now, pending[0])
 		r.core = next
 		lapsed, promised := r.publish()
+		r.takeCensus(!registered && r.state.Registered)
 		if lapsed {
 			pending = append(pending, TermLapsed{Token: next.key.token})
 		}
@@ -135,7 +151,7 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 	s := State{
 		Phase: c.phase, Cause: c.cause, Since: old.Since,
 		Registered: c.key.seen, EverRegistered: c.entered, Lease: c.lease.id, LeaseTTL: c.lease.ttl,
-		Leader: c.leader, LeaderFrom: old.LeaderFrom, Refusal: c.refusal,
+		Leader: c.leader, LeaderFrom: old.LeaderFrom, Value: r.value, Refusal: c.refusal,
 	}
 	f := facts{leaseEnd: c.lease.acked, renewed: c.ack.Sent}
 	if c.stage == open {
@@ -164,6 +180,7 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 
 // report logs and counts the difference between two states.
 func (r *run) report(old, s State) {
+	r.past.note(old, s, time.Now())
 	if s.Phase != old.Phase || s.Cause != old.Cause {
 		r.cfg.Logger.Info("state", "state", string(s.Phase), "cause", string(s.Cause), "was", string(old.Phase),
 			"token", r.core.key.token, "lease", s.Lease.String())
@@ -172,10 +189,6 @@ func (r *run) report(old, s State) {
 		r.lastLeader = s.Leader.Token
 		r.cfg.Recorder.LeaderChanged()
 		r.cfg.Logger.Info("leader", "leader", s.Leader.Identity, "token", s.Leader.Token)
-		if s.Leader.Identity == r.cfg.Identity && s.Leader.Incarnation != r.cfg.Incarnation {
-			r.cfg.Logger.Warn("another process stands under this identity: give each its own --id",
-				"identity", s.Leader.Identity, "token", s.Leader.Token)
-		}
 	}
 	if s.Phase == Fenced && old.Phase != Fenced {
 		r.cfg.Logger.Error("etcd went back in time, as after a restore from a snapshot; without --bump-revision tokens would repeat, "+

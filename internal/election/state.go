@@ -98,6 +98,7 @@ type State struct {
 	LeaseTTL       time.Duration
 	Leader         Candidate // owner of the oldest key as last observed; zero when nobody
 	LeaderFrom     time.Time // wall clock, when this elector first saw Leader; zero when nobody
+	Value          *Value    // the fleet's shared value as last observed; nil when there is none
 	Refusal        string    // what etcd refused and what to do about it; empty when nothing was refused
 	Ended          bool      // Run is returning; this is the last state
 }

@@ -87,6 +87,8 @@ func (s *stepper) learn(ev Event) {
 			s.term.working = false
 			s.end(ending{cause: CauseWorkEnded, release: true, promises: true})
 		}
+	case ResignAsked:
+		s.resignAsked(ev)
 	case ShutdownAsked:
 		s.shutdownAsked()
 	}
@@ -111,8 +113,11 @@ func (s *stepper) end(e ending) {
 
 // afterwards is the phase that follows a session.
 func (s *stepper) afterwards() Phase {
-	if s.fenced {
+	switch {
+	case s.fenced:
 		return Fenced
+	case s.now.Before(s.cooldown):
+		return Ineligible
 	}
 	return Connecting
 }
@@ -142,6 +147,19 @@ func (s *stepper) witness(r Reply, token int64) {
 	}
 	s.raftTerm = max(s.raftTerm, r.RaftTerm)
 	s.contact = max(s.contact, r.Sent)
+}
+
+// resignAsked ends a term by choice, or tells of one that is ending that nobody acts on its promises any more.
+func (s *stepper) resignAsked(ev ResignAsked) {
+	if !s.termOnKey() || ev.Token != s.key.token {
+		return
+	}
+	s.cooldown = max(s.cooldown, ev.Until)
+	if s.ending.on {
+		s.ending.promises = s.ending.promises && !ev.Stopped
+		return
+	}
+	s.end(ending{cause: CauseResigned, release: true, promises: !ev.Stopped})
 }
 
 func (s *stepper) shutdownAsked() {
@@ -190,6 +208,9 @@ func (s *stepper) pursueCandidacy() {
 	*w = call{inFlight: true}
 	switch w {
 	case &s.campaign:
+		if s.phase == Ineligible {
+			s.enter(Connecting, s.cause)
+		}
 		s.do(campaign{Session: s.session})
 	case &s.rebinding:
 		s.do(rebind{Session: s.session, Claim: s.claim(), RaftTerm: s.raftTerm})
@@ -240,6 +261,8 @@ func sessionOf(ev Event) (int, bool) {
 	case KeyRebound:
 		return ev.Session, true
 	case Observed:
+		return ev.Session, true
+	case ValueSeen:
 		return ev.Session, true
 	}
 	return 0, false

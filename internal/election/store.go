@@ -58,6 +58,16 @@ type Session interface {
 	// since a write that has been overtaken fails its condition.
 	Rebind(ctx context.Context, claim Claim, raftTerm uint64) (Rebound, error)
 
+	// PutValue publishes the election's shared value under the lease in use, on the condition that the
+	// key is still the claim's, and that the value has the revision that the put demands. The value
+	// moves with the key in a rebind and goes with its lease. ErrTokenMismatch says that the key is no
+	// longer the claim's, ErrValueChanged that the value is not as demanded; after any other error the
+	// value may have been published, or may still be, but never over one that a later call published.
+	PutValue(ctx context.Context, claim Claim, put ValuePut) (*Value, error)
+
+	// Candidates reads the queue, at most MaxQueue of it.
+	Candidates(ctx context.Context) (Queue, error)
+
 	// Close ends the session's goroutines and its client. With release it first deletes the key,
 	// whatever its token, and revokes the lease, each within a bound; the bound is on a clock of its
 	// own, not on a context, since Close is what runs after cancellation. Key and leases that may be

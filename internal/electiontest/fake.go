@@ -39,8 +39,9 @@ type Cluster struct {
 	nextID   election.LeaseID
 	keys     map[string]*key
 	leases   map[election.LeaseID]*lease
+	value    *value
 	later    []func()
-	changed  chan struct{} // closed at every change of keys
+	changed  chan struct{} // closed at every change of keys and of the value
 }
 
 type key struct {
@@ -48,6 +49,11 @@ type key struct {
 	candidate   election.Candidate
 	create, mod int64
 	lease       election.LeaseID
+}
+
+type value struct {
+	election.Value
+	lease election.LeaseID
 }
 
 type lease struct {
@@ -70,7 +76,7 @@ func (c *Cluster) Store(identity, incarnation string) *Store {
 }
 
 // Inject has f decide the fate of each call from now on. op is one of open, grant, put, confirm, rebind,
-// release, renew and read. f is called with the cluster unlocked, concurrently.
+// release, renew, value and read. f is called with the cluster unlocked, concurrently.
 func (c *Cluster) Inject(f func(identity, op string) Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -224,6 +230,11 @@ func (c *Cluster) drop(id election.LeaseID) {
 		if k.lease == id {
 			c.remove(path)
 		}
+	}
+	if c.value != nil && c.value.lease == id {
+		c.revision++
+		c.value = nil
+		c.signal()
 	}
 }
 

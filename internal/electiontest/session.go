@@ -58,6 +58,7 @@ func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Se
 	ss.wg.Go(ss.renew)
 	ss.wg.Go(ss.watchOwnKey)
 	ss.wg.Go(ss.observe)
+	ss.wg.Go(ss.observeValue)
 	return ss, o, nil
 }
 
@@ -305,6 +306,11 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, _ uint64) (
 		var k *key
 		if k, rb.Bound = ss.holds(claim); rb.Bound {
 			ss.revision++
+			if v := ss.value; v != nil && v.lease == k.lease {
+				moved := *v
+				moved.lease, moved.Revision = g.Lease, ss.revision
+				ss.value = &moved
+			}
 			k.mod, k.lease, k.value = ss.revision, g.Lease, ss.record()
 			ss.signal()
 		} else {

@@ -97,7 +97,8 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, raftTerm ui
 	sent := ss.now()
 	r, err := ss.client.Txn(ctx).
 		If(ss.written(claim)...).
-		Then(clientv3.OpPut(ss.key, ss.store.record, clientv3.WithLease(clientv3.LeaseID(g.Lease)))).
+		Then(append([]clientv3.Op{clientv3.OpPut(ss.key, ss.store.record, clientv3.WithLease(clientv3.LeaseID(g.Lease)))},
+			ss.moveValue(claim.Lease, g.Lease)...)...).
 		Else(clientv3.OpGet(ss.key)).
 		Commit()
 	if err != nil {

@@ -30,6 +30,16 @@ func encodeRecord(cfg Config, since time.Time) string {
 	return string(b)
 }
 
+// standing reads a candidate with all that its record tells.
+func standing(kv *mvccpb.KeyValue) election.Standing {
+	s := election.Standing{Candidate: candidate(kv)}
+	var r record
+	if json.Unmarshal(kv.Value, &r) == nil && r.Identity != "" {
+		s.Since, s.Version = r.Since, clip(r.Version)
+	}
+	return s
+}
+
 // candidate reads who owns a key. A value that is not a record is a plain proposal, as etcdctl elect
 // writes it: it is taken as the identity. Outside input: bounded, and valid UTF-8 in any case.
 func candidate(kv *mvccpb.KeyValue) election.Candidate {

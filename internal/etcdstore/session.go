@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -35,6 +36,7 @@ type session struct {
 	kept   election.Grant       // of that lease
 
 	workers sync.WaitGroup
+	valued  atomic.Bool // a value may have been published under this session
 
 	callsMu sync.Mutex // guards closing, for an assignment; calls begin under it
 	closing bool
@@ -154,6 +156,7 @@ func (ss *session) keeping() election.Grant {
 func (ss *session) run(o election.Opened) {
 	ss.workers.Go(func() { ss.watchOwnKey(o.First.Revision + 1) })
 	ss.workers.Go(ss.observe)
+	ss.workers.Go(ss.observeValue)
 	ss.workers.Go(ss.askForLife)
 }
 

@@ -30,6 +30,7 @@ type Store struct {
 	tls      *tls.Config // nil: no TLS material was given
 	password string
 	prefix   string // of the candidates' keys, without the closing "/"
+	valueKey string // of the shared value
 	record   string // value of the own key
 	log      *zap.Logger
 
@@ -45,6 +46,7 @@ func New(cfg Config) (*Store, error) {
 		record: encodeRecord(cfg, time.Now()),
 		log:    zap.New(slogCore{cfg.Logger}),
 	}
+	s.valueKey = s.prefix + "#value"
 	if len(cfg.Endpoints) == 0 {
 		return nil, errors.New("no etcd endpoints: set --etcd-endpoints")
 	}

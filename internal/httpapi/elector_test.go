@@ -66,6 +66,17 @@ func (s *session) Rebind(context.Context, election.Claim, uint64) (election.Rebo
 	return election.Rebound{}, election.ErrSessionEnded
 }
 
+func (s *session) PutValue(_ context.Context, _ election.Claim, put election.ValuePut) (*election.Value, error) {
+	v := &election.Value{Bytes: put.Bytes, ContentType: put.ContentType, Token: put.Token, Revision: 11}
+	s.req.Sink(election.ValueSeen{Session: s.req.Number, Value: v})
+	return v, nil
+}
+
+func (s *session) Candidates(context.Context) (election.Queue, error) {
+	self := election.Candidate{Identity: "pod-a", Incarnation: "3f1c9a70", Token: 10}
+	return election.Queue{Standings: []election.Standing{{Candidate: self}}, Total: 1}, nil
+}
+
 func (s *session) Close(bool, election.Claim) {
 	s.store.closed.CompareAndSwap(0, int64(s.store.clock.Now()))
 }

@@ -30,6 +30,8 @@ type counters struct {
 	requests      *prometheus.CounterVec // op
 	errors        *prometheus.CounterVec // op, code
 
+	twins prometheus.Gauge
+
 	renewalTime      prometheus.Histogram
 	confirmationTime prometheus.Histogram
 	handoverTime     prometheus.Histogram
@@ -45,6 +47,11 @@ func newCounters() counters {
 		sessions: counterVec("elector_sessions_total", "Sessions with etcd that were opened, could not be opened (failed), were lost or released.", "result"),
 		requests: counterVec("elector_etcd_requests_total", "Requests to etcd that have finished, and messages received on streams, failures included.", "op"),
 		errors:   counterVec("elector_etcd_errors_total", "Requests to etcd that failed, by gRPC code.", "op", "code"),
+
+		twins: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "elector_identity_collisions",
+			Help: "Other processes that stood under this elector's identity when the queue was last read.",
+		}),
 
 		renewalTime:      histogram("elector_renewal_duration_seconds", "From sending a keep-alive to its acknowledgement."),
 		confirmationTime: histogram("elector_confirmation_duration_seconds", "From sending a renewal's confirming transaction to its reply."),
@@ -84,7 +91,7 @@ func histogram(name, help string) prometheus.Histogram {
 func (c *counters) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		c.leaderChanges, c.termsStarted, c.termsEnded, c.renewals, c.sessions, c.requests, c.errors,
-		c.renewalTime, c.confirmationTime, c.handoverTime,
+		c.twins, c.renewalTime, c.confirmationTime, c.handoverTime,
 	}
 }
 
@@ -119,6 +126,9 @@ func (m *Metrics) LeaderChanged() { m.leaderChanges.Inc() }
 
 // LoopLag implements election.Recorder.
 func (m *Metrics) LoopLag(d time.Duration) { m.lag.add(d) }
+
+// Twins implements election.Recorder.
+func (m *Metrics) Twins(n int) { m.twins.Set(float64(n)) }
 
 // Request counts one finished request to etcd: its operation and its gRPC code as text, "OK" for a
 // success. Both are label values and must come from small sets.

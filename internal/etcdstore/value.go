@@ -1,0 +1,174 @@
+package etcdstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// valueTries is how often a put is made anew because the value or the key's lease had changed meanwhile.
+const valueTries = 4
+
+// envelope is the first line of what is stored for a value; its bytes follow as they are, so that etcdctl
+// shows them.
+type envelope struct {
+	Token       int64  `json:"token"`
+	ContentType string `json:"content_type"`
+}
+
+func encodeValue(put election.ValuePut) string {
+	line, err := json.Marshal(envelope{put.Token, put.ContentType})
+	if err != nil {
+		panic("encode the value's envelope: " + err.Error()) // a number and a string always encode
+	}
+	return string(line) + "\n" + string(put.Bytes)
+}
+
+// decodeValue reads a stored value. Outside input: who may write to the key may put anything there.
+func decodeValue(kv *mvccpb.KeyValue) (*election.Value, error) {
+	line, rest, ok := bytes.Cut(kv.Value, []byte("\n"))
+	var e envelope
+	if !ok || json.Unmarshal(line, &e) != nil || e.Token <= 0 {
+		return nil, errors.New("it does not begin with a line as elector writes it")
+	}
+	if len(rest) > election.MaxValue {
+		return nil, fmt.Errorf("it has %d bytes, more than %d", len(rest), election.MaxValue)
+	}
+	return &election.Value{
+		Bytes: rest, ContentType: clip(e.ContentType), Token: e.Token, Revision: kv.ModRevision,
+	}, nil
+}
+
+// PutValue implements election.Session. Besides the key's token the put is conditional on the key's lease,
+// on which the value goes: a put that a rebind overtook would leave the value on a lease that is about to run
+// out. It is conditional too on the revision that the value had when it was looked at, so that a put whose
+// reply was lost can not be applied over a later one.
+func (ss *session) PutValue(ctx context.Context, claim election.Claim, put election.ValuePut) (*election.Value, error) {
+	ctx, done, ok := ss.call(ctx)
+	if !ok {
+		return nil, election.ErrSessionEnded
+	}
+	defer done()
+	ss.valued.Store(true)
+	for range valueTries {
+		v, err := ss.tryPut(ctx, claim.Token, put)
+		if !errors.Is(err, errOvertaken) {
+			return v, err
+		}
+	}
+	return nil, fmt.Errorf("publish the value: %w", errOvertaken)
+}
+
+// errOvertaken is returned by tryPut when the value or the key's lease had changed since they were read.
+var errOvertaken = errors.New("others wrote at the same time, each time")
+
+func (ss *session) tryPut(ctx context.Context, token int64, put election.ValuePut) (*election.Value, error) {
+	key, value := clientv3.OpGet(ss.key), clientv3.OpGet(ss.store.valueKey)
+	look, err := ss.client.Txn(ctx).Then(key, value).Commit()
+	if err != nil {
+		return nil, ss.store.wrap("read the value", err)
+	}
+	own, old := look.Responses[0].GetResponseRange().Kvs, look.Responses[1].GetResponseRange().Kvs
+	if len(own) == 0 || own[0].CreateRevision != token {
+		return nil, election.ErrTokenMismatch
+	}
+	revision, current := int64(0), int64(0) // of what is stored, and of it as the value of this term
+	if len(old) > 0 {
+		revision = old[0].ModRevision
+		if v, err := decodeValue(old[0]); err == nil && v.Token == token {
+			current = revision
+		}
+	}
+	if put.Revision == election.SomeValue && current == 0 || put.Revision > 0 && current != put.Revision {
+		return nil, election.ErrValueChanged
+	}
+	lease := clientv3.LeaseID(own[0].Lease)
+	r, err := ss.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(ss.key), "=", token),
+			clientv3.Compare(clientv3.LeaseValue(ss.key), "=", lease),
+			clientv3.Compare(clientv3.ModRevision(ss.store.valueKey), "=", revision)).
+		Then(clientv3.OpPut(ss.store.valueKey, encodeValue(put), clientv3.WithLease(lease))).
+		Commit()
+	switch {
+	case err != nil:
+		return nil, ss.store.wrap("publish the value", err)
+	case !r.Succeeded:
+		return nil, errOvertaken
+	}
+	return &election.Value{
+		Bytes: put.Bytes, ContentType: put.ContentType, Token: put.Token, Revision: r.Header.Revision,
+	}, nil
+}
+
+// moveValue is the part of a rebind that takes the term's value along to the new lease.
+func (ss *session) moveValue(from, to election.LeaseID) []clientv3.Op {
+	if !ss.valued.Load() {
+		return nil // none was ever put, and a role that lacks the value's key must not cost the lead
+	}
+	return []clientv3.Op{clientv3.OpTxn(
+		[]clientv3.Cmp{
+			clientv3.Compare(clientv3.CreateRevision(ss.store.valueKey), ">", 0),
+			clientv3.Compare(clientv3.LeaseValue(ss.store.valueKey), "=", int64(from)),
+		},
+		[]clientv3.Op{clientv3.OpPut(ss.store.valueKey, "", clientv3.WithIgnoreValue(), clientv3.WithLease(clientv3.LeaseID(to)))},
+		nil,
+	)}
+}
+
+// observeValue reports the shared value and its absence: it reads, and then watches from there on.
+func (ss *session) observeValue() {
+	for ss.ctx.Err() == nil {
+		r, err := ss.get(clientv3.OpGet(ss.store.valueKey))
+		if err == nil {
+			var kv *mvccpb.KeyValue
+			if len(r.Kvs) > 0 {
+				kv = r.Kvs[0]
+			}
+			ss.showValue(kv)
+			err = ss.watch(ss.store.valueKey, func(e *clientv3.Event) bool {
+				if e.Type == clientv3.EventTypeDelete {
+					e.Kv = nil
+				}
+				ss.showValue(e.Kv)
+				return false
+			}, clientv3.WithRev(r.Header.Revision+1))
+		} else if errors.Is(err, election.ErrRefused) {
+			ss.store.cfg.Logger.Warn("the shared value cannot be read; the elector goes on without it", "err", err)
+		}
+		if err != nil && !ss.pause(err) {
+			return
+		}
+	}
+}
+
+func (ss *session) showValue(kv *mvccpb.KeyValue) {
+	var v *election.Value
+	if kv != nil {
+		var err error
+		if v, err = decodeValue(kv); err != nil {
+			ss.store.cfg.Logger.Warn("what stands under the value's key is not a value of elector; delete it", "key", ss.store.valueKey, "err", err)
+		}
+	}
+	ss.emit(election.ValueSeen{Session: ss.req.Number, Value: v})
+}
+
+// Candidates implements election.Session.
+func (ss *session) Candidates(ctx context.Context) (election.Queue, error) {
+	r, err := ss.client.Get(ctx, ss.store.prefix+"/", clientv3.WithPrefix(), clientv3.WithLimit(election.MaxQueue),
+		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
+	if err != nil {
+		return election.Queue{}, ss.store.wrap("read the queue", err)
+	}
+	q := election.Queue{Total: int(r.Count)}
+	for _, kv := range r.Kvs {
+		q.Standings = append(q.Standings, standing(kv))
+	}
+	return q, nil
+}

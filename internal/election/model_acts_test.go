@@ -39,6 +39,8 @@ const (
 	opWake
 	opStall
 	opShutdown
+	opResign
+	opYield // resigns with the token: whoever got promises has stopped
 	opCrash
 	opRestart
 	opElect
@@ -275,6 +277,12 @@ func (m *machine) faultActs(w *world, i int, acts []act) []act {
 	}
 	if b[fShutdown] > 0 && !c.core.shutdown && c.turn == betweenTurns && !c.stalled {
 		add(opShutdown)
+	}
+	if b[fResign] > 0 && c.core.termOnKey() && c.turn == betweenTurns && !c.stalled {
+		add(opYield)
+		if !c.core.ending.on {
+			add(opResign)
+		}
 	}
 	if b[fCrash] > 0 {
 		add(opCrash)

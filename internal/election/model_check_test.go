@@ -87,20 +87,20 @@ func (m *machine) lively(w *world) bool {
 		}
 		c := &w.cands[k.owner]
 		knows := c.name == k.name || c.leftName == k.name
-		if !c.eligible() || !knows {
+		if !c.alive() || !knows {
 			return false
 		}
 	}
 	for i := range m.scope.cands {
-		if c := &w.cands[i]; c.eligible() || m.scope.restarts && c.gone() {
+		if c := &w.cands[i]; c.alive() && inst(w.now) >= c.core.cooldown || m.scope.restarts && c.gone() {
 			return true
 		}
 	}
 	return false
 }
 
-// eligible reports whether a process may come to lead without being started anew.
-func (c *modelCand) eligible() bool { return c.up && !c.stalled && !c.core.shutdown && !c.core.fenced }
+// alive reports whether a process may come to lead, now or after its cooldown, without being started anew.
+func (c *modelCand) alive() bool { return c.up && !c.stalled && !c.core.shutdown && !c.core.fenced }
 
 // gone reports whether a process has died or ended.
 func (c *modelCand) gone() bool { return !c.up || c.core.done }
@@ -254,7 +254,7 @@ func (m *machine) fairActBut(w *world, but op) (act, bool) {
 	}
 	anyUp := false
 	for i := range m.scope.cands {
-		anyUp = anyUp || w.cands[i].eligible()
+		anyUp = anyUp || w.cands[i].alive()
 	}
 	for i := range m.scope.cands {
 		if c := &w.cands[i]; c.gone() {

@@ -204,6 +204,18 @@ func (m *machine) doFault(w *world, a act) {
 				p.freed = m.scope.releaseNow
 			}
 		}
+	case opResign:
+		b.take(fResign)
+		m.handle(w, i, ResignAsked{Token: c.core.key.token, Until: inst(w.now + modelTTL/2)}, false)
+	case opYield:
+		b.take(fResign)
+		token := c.core.key.token
+		m.handle(w, i, ResignAsked{Token: token, Stopped: true}, false)
+		for j := range w.promises {
+			if p := &w.promises[j]; int(p.owner) == i && int64(p.token) == token {
+				*p = modelPromise{}
+			}
+		}
 	case opCrash:
 		b.take(fCrash)
 		m.crash(w, i)

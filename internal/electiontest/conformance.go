@@ -39,6 +39,11 @@ func Conformance(t *testing.T, on func(t *testing.T, test func(*testing.T, Bed))
 		{"LeaseOfALostSessionIsRevokedByTheNext", leftover},
 		{"AnOverwrittenKeyIsRemovedAllTheSame", overwrittenRemoved},
 		{"OpenEndsWithItsContext", openEnds},
+		{"ValueIsShownToAllAndGoesWithItsTerm", valueShown},
+		{"ValueMovesWithTheKeyInARebind", valueMoves},
+		{"ValueIsPublishedOnlyByTheTermUnderWay", valueNeedsItsTerm},
+		{"ValueIsReplacedOnlyAtTheRevisionDemanded", valueRevision},
+		{"QueueIsReadInItsOrder", queueRead},
 	} {
 		t.Run(test.name, func(t *testing.T) { on(t, test.run) })
 	}

@@ -94,11 +94,11 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, raftTerm ui
 		ss.store.leave(leftover{lease: g.Lease})
 		return election.Rebound{}, fmt.Errorf("bind the key to a new lease: etcd grants %v where it granted %v before: give all members the same --election-timeout", g.TTL, kept.TTL)
 	}
+	bind, move := clientv3.OpPut(ss.key, ss.store.record, clientv3.WithLease(clientv3.LeaseID(g.Lease))), ss.moveValue(g.Lease)
 	sent := ss.now()
 	r, err := ss.client.Txn(ctx).
 		If(ss.written(claim)...).
-		Then(append([]clientv3.Op{clientv3.OpPut(ss.key, ss.store.record, clientv3.WithLease(clientv3.LeaseID(g.Lease)))},
-			ss.moveValue(claim.Lease, g.Lease)...)...).
+		Then(append([]clientv3.Op{bind}, move...)...).
 		Else(clientv3.OpGet(ss.key)).
 		Commit()
 	if err != nil {
@@ -113,6 +113,9 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, raftTerm ui
 	}
 	if err := ss.keep(g); err != nil {
 		return election.Rebound{}, err
+	}
+	if move == nil {
+		ss.fetchValue(ctx, g.Lease)
 	}
 	return rb, nil
 }

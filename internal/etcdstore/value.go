@@ -107,19 +107,27 @@ func (ss *session) tryPut(ctx context.Context, token int64, put election.ValuePu
 	}, nil
 }
 
-// moveValue is the part of a rebind that takes the term's value along to the new lease.
-func (ss *session) moveValue(from, to election.LeaseID) []clientv3.Op {
+// moveValue is the part of a rebind that takes the term's value along to the new lease: nothing while none
+// was ever put, so that a role which lacks the value's key does not cost the lead.
+func (ss *session) moveValue(to election.LeaseID) []clientv3.Op {
 	if !ss.valued.Load() {
-		return nil // none was ever put, and a role that lacks the value's key must not cost the lead
+		return nil
 	}
 	return []clientv3.Op{clientv3.OpTxn(
-		[]clientv3.Cmp{
-			clientv3.Compare(clientv3.CreateRevision(ss.store.valueKey), ">", 0),
-			clientv3.Compare(clientv3.LeaseValue(ss.store.valueKey), "=", int64(from)),
-		},
+		[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(ss.store.valueKey), ">", 0)},
 		[]clientv3.Op{clientv3.OpPut(ss.store.valueKey, "", clientv3.WithIgnoreValue(), clientv3.WithLease(clientv3.LeaseID(to)))},
 		nil,
 	)}
+}
+
+// fetchValue moves the value after a rebind that did not, when the first one was put meanwhile. A put that
+// etcd applied later finds the key's lease changed, and follows by itself.
+func (ss *session) fetchValue(ctx context.Context, to election.LeaseID) {
+	for _, move := range ss.moveValue(to) {
+		if _, err := ss.client.Do(ctx, move); err != nil {
+			ss.store.cfg.Logger.Warn("the shared value may be gone before its term is; publish it again", "err", err)
+		}
+	}
 }
 
 // observeValue reports the shared value and its absence: it reads, and then watches from there on.

@@ -55,8 +55,9 @@
 //  4. While a rebind is under way, or its outcome is unknown, no renewal counts and no failed claim
 //     ends the term; the rebind itself is conditional on the last own write, so it resolves.
 //  5. A session is closed only when no work runs, and no promise does either; except that promises are
-//     not waited for when the key is known to have gone, nor, at shutdown, when the operator has
-//     declared that whoever got them has stopped (Config.ReleaseNow).
+//     not waited for when the key is known to have gone, nor when whoever got them is known to have
+//     stopped: by the operator's declaration at shutdown (Config.ReleaseNow), or by the word of whoever
+//     resigns with the term's token (Elector.Resign).
 //
 // Instants are of the boot clock (see Instant). Time-outs that bear on the lease derive from the TTL.
 package election

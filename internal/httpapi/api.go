@@ -1,7 +1,12 @@
 package httpapi
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -15,7 +20,7 @@ import (
 )
 
 // Elector is what the surface asks; *election.Elector is one. Its methods are called concurrently, from
-// before the elector runs until after it has ended, and must not block.
+// before the elector runs until after it has ended, and must not block but where that is said.
 type Elector interface {
 	// Answer evaluates leadership now. A yes is a promise for as long as it says, at most limit.
 	Answer(limit time.Duration) election.Answer
@@ -23,12 +28,22 @@ type Elector interface {
 	AnswerMax() time.Duration
 	// Look evaluates leadership now and promises nothing.
 	Look() election.Answer
+	// Watch returns the published state and a channel that is closed when there is a newer one.
+	Watch() (election.State, <-chan struct{})
 	// Stalled reports whether the elector's loop has stood still for so long that only a restart
 	// of the process helps.
 	Stalled() bool
 	// Identity and Incarnation name this elector; they do not change.
 	Identity() string
 	Incarnation() string
+	// History is the latest terms that the elector has seen, the oldest first.
+	History() []election.PastTerm
+
+	// The others block until etcd or the loop has answered, or ctx ends.
+
+	Candidates(ctx context.Context) (election.Queue, error)
+	PutValue(ctx context.Context, put election.ValuePut) (*election.Value, error)
+	Resign(ctx context.Context, wish election.Resignation) error
 }
 
 var _ Elector = (*election.Elector)(nil)
@@ -38,6 +53,7 @@ type Config struct {
 	Elector  Elector
 	Election string       // "<namespace>/<name>", as bodies show it
 	Metrics  http.Handler // answers /metrics
+	Writes   Writes       // who may change something
 	Logger   *slog.Logger // is told of handlers that panic; nil: nobody is
 }
 
@@ -47,8 +63,10 @@ type API struct {
 	scrape  http.Handler
 	logger  *slog.Logger
 	self    Status // the fields that never change
+	guard   *guard
 
-	met atomic.Bool // a probe has found this elector ineligible and in contact with etcd
+	waiting chan struct{} // holds an item for each request that waits or streams
+	met     atomic.Bool   // a probe has found this elector ineligible and in contact with etcd
 }
 
 // New returns the surface of an elector. It starts nothing.
@@ -59,6 +77,8 @@ func New(cfg Config) *API {
 	return &API{
 		elector: cfg.Elector,
 		scrape:  cfg.Metrics,
+		guard:   newGuard(cfg.Writes),
+		waiting: make(chan struct{}, maxWaiting),
 		logger:  cfg.Logger,
 		self: Status{
 			Election:    clean(cfg.Election),
@@ -99,7 +119,12 @@ func (a *API) serve(wanted func(route) bool) http.Handler {
 			w.Header().Set("Allow", allowed)
 			reply(w, r, http.StatusMethodNotAllowed, failure{"method not allowed", "use one of " + allowed})
 		default:
-			rt.handle(w, r)
+			asked, err := parseQuery(r.URL.RawQuery, rt.takes)
+			if err != nil {
+				reply(w, r, http.StatusBadRequest, failure{"the query is wrong", err.Error()})
+				return
+			}
+			rt.handle(w, r, asked)
 		}
 	})
 }
@@ -161,3 +186,16 @@ func write(w http.ResponseWriter, status int, body []byte) {
 
 // clean makes valid UTF-8 of text that others chose.
 func clean(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
+
+// decode reads a body of one JSON object with known fields and nothing behind it.
+func decode(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("the body cannot be read: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("the body goes on behind its object")
+	}
+	return nil
+}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -31,6 +32,12 @@ type scripted struct {
 	stalled  bool
 	promises atomic.Int64 // calls of Answer
 	limit    time.Duration
+
+	queue    election.Queue
+	past     []election.PastTerm
+	err      error // of what is asked of etcd and the loop
+	put      election.ValuePut
+	resigned election.Resignation
 }
 
 func (s *scripted) Answer(limit time.Duration) election.Answer {
@@ -43,6 +50,27 @@ func (s *scripted) Look() election.Answer {
 	a := s.now
 	a.ExpiresIn, a.ExpiresAt = 0, a.At
 	return a
+}
+
+func (s *scripted) Watch() (election.State, <-chan struct{}) { return s.now.State, nil }
+func (s *scripted) History() []election.PastTerm             { return s.past }
+
+func (s *scripted) Candidates(context.Context) (election.Queue, error) { return s.queue, s.err }
+
+func (s *scripted) PutValue(_ context.Context, put election.ValuePut) (*election.Value, error) {
+	s.put = put
+	if s.err != nil {
+		return nil, s.err
+	}
+	return &election.Value{Bytes: put.Bytes, ContentType: put.ContentType, Token: put.Token, Revision: 77}, nil
+}
+
+func (s *scripted) Resign(_ context.Context, wish election.Resignation) error {
+	s.resigned = wish
+	if s.err == nil {
+		s.now.State.Phase, s.now.State.Token, s.now.Leading = election.Connecting, 0, false
+	}
+	return s.err
 }
 
 func (s *scripted) AnswerMax() time.Duration { return 2 * time.Second }
@@ -123,6 +151,12 @@ func TestBodiesAreAsDocumented(t *testing.T) {
 		{"readyz", "/readyz", following(), 200},
 		{"readyz_not", "/readyz", alone(), 503},
 		{"readyz_query", "/readyz?role=master", leading(), 400},
+		{"query_unknown", "/status?wiat=30s", leading(), 400},
+		{"primary_yes", "/primary?max=500ms", leading(), 200},
+		{"replica_yes", "/replica", following(), 200},
+		{"candidates", "/candidates", standing(), 200},
+		{"history", "/history", standing(), 200},
+		{"value_none", "/value", following(), 404},
 		{"not_found", "/leader/", leading(), 404},
 	} {
 		t.Run(c.file, func(t *testing.T) {
@@ -258,14 +292,16 @@ func TestUnknownPathsAndWrongMethodsAreErrorsWithAHint(t *testing.T) {
 func TestProbeListenerHasRolesProbesAndScrapesOnly(t *testing.T) {
 	h := newAPI(leading()).Probe()
 	for target, want := range map[string]int{
-		"/leader": 200, "/livez": 200, "/readyz": 200, "/metrics": 200, "/": 404, "/status": 404,
+		"/leader": 200, "/primary": 200, "/read-write": 200, "/follower": 503, "/replica": 503, "/read-only": 200, "/health": 200,
+		"/livez": 200, "/liveness": 200, "/healthz": 200, "/readyz": 200, "/readiness": 200, "/metrics": 200,
+		"/": 404, "/status": 404, "/events": 404, "/sse": 404, "/candidates": 404, "/history": 404, "/value": 404, "/resign": 404,
 	} {
 		if rec := askOf(h, http.MethodGet, target); rec.Code != want {
 			t.Errorf("%s: %d, want %d", target, rec.Code, want)
 		}
 	}
 	rec := askOf(h, http.MethodGet, "/status")
-	if want := "this listener has /leader, /livez, /readyz, /metrics"; !strings.Contains(rec.Body.String(), want) {
+	if want := "this listener has /leader, /primary,"; !strings.Contains(rec.Body.String(), want) {
 		t.Errorf("hint of %s", rec.Body)
 	}
 }
@@ -300,4 +336,21 @@ func TestServerHasLimits(t *testing.T) {
 	if s.Addr != "" {
 		t.Errorf("listens on %q", s.Addr)
 	}
+}
+
+// standing is an elector with a queue and a history, of which some was written by others.
+func standing() *scripted {
+	e := following()
+	ended := began.Add(time.Hour)
+	e.queue = election.Queue{Total: 4, Standings: []election.Standing{
+		{Candidate: election.Candidate{Identity: "pod-a", Incarnation: "1", Token: 4242}, Since: began, Version: "v1.2.3"},
+		{Candidate: election.Candidate{Identity: "pod-b", Incarnation: "3f1c9a70", Token: 4243}, Since: began, Version: "v1.2.3"},
+		{Candidate: election.Candidate{Identity: "by hand\xff", Token: 4244}},
+		{Candidate: election.Candidate{Identity: "pod-a", Incarnation: "2", Token: 4245}, Since: time.Unix(1<<50, 0)},
+	}}
+	e.past = []election.PastTerm{
+		{Identity: "pod-b", Incarnation: "3f1c9a70", Token: 4000, From: found, To: ended, Cause: election.CauseResigned},
+		{Identity: "pod-a", Incarnation: "1", Token: 4242, From: ended},
+	}
+	return e
 }

@@ -1,15 +1,13 @@
 package httpapi
 
 import (
-	"errors"
 	"net/http"
-	"net/url"
 
 	"github.com/elector-dev/elector/internal/election"
 )
 
 // livez fails only when nothing but a restart of the process helps. etcd being gone is no such case.
-func (a *API) livez(w http.ResponseWriter, r *http.Request) {
+func (a *API) livez(w http.ResponseWriter, r *http.Request, _ asked) {
 	if a.elector.Stalled() {
 		reply(w, r, http.StatusServiceUnavailable, failure{stalled, "restart this process; if it happens again, look for a lack of CPU"})
 		return
@@ -24,12 +22,7 @@ const stalled = "the elector's loop stands still"
 // readyz fails until the elector has come to stand in the election for the first time. From then on it
 // succeeds while the loop runs, on standbys and without etcd too, so that neither a rolling update nor an
 // outage of etcd takes an application down. The query asks for more.
-func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
-	asked, err := parseDemands(r.URL.RawQuery)
-	if err != nil {
-		reply(w, r, http.StatusBadRequest, failure{err.Error(), "known are contact=required and role=leader"})
-		return
-	}
+func (a *API) readyz(w http.ResponseWriter, r *http.Request, asked asked) {
 	if why := a.notReady(asked); why != (failure{}) {
 		reply(w, r, http.StatusServiceUnavailable, why)
 		return
@@ -39,40 +32,11 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	}{true})
 }
 
-// demands are what a readiness probe asks for beyond standing in the election.
-type demands struct {
-	contact bool // with etcd, now
-	leading bool // now
-}
-
-// parseDemands reads the query of a readiness probe. Whatever it does not know is an error, names of
-// parameters included: a mistyped demand must not pass for one that is met.
-func parseDemands(query string) (demands, error) {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return demands{}, errors.New("the query can not be read")
-	}
-	var d demands
-	for name, all := range values {
-		for _, value := range all {
-			switch {
-			case name == "contact" && value == "required":
-				d.contact = true
-			case name == "role" && value == "leader":
-				d.leading = true
-			default:
-				return demands{}, errors.New("unknown query parameter or value")
-			}
-		}
-	}
-	return d, nil
-}
-
 // notReady says what is missing; it is empty when the elector is ready.
 //
 // An elector that may not campaign never registers; for it, having been in contact with etcd is what
 // counts, remembered from probe to probe.
-func (a *API) notReady(asked demands) failure {
+func (a *API) notReady(asked asked) failure {
 	halted := a.elector.Stalled()
 	now := a.elector.Look()
 	ineligible := now.Phase == election.Ineligible
@@ -100,4 +64,4 @@ func (a *API) notReady(asked demands) failure {
 }
 
 // metrics answers a scrape.
-func (a *API) metrics(w http.ResponseWriter, r *http.Request) { a.scrape.ServeHTTP(w, r) }
+func (a *API) metrics(w http.ResponseWriter, r *http.Request, _ asked) { a.scrape.ServeHTTP(w, r) }

@@ -3,8 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
@@ -84,60 +82,4 @@ func TestLivenessFailsOnlyWhenTheLoopStandsStill(t *testing.T) {
 	if rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "hint") {
 		t.Errorf("stalled: %d %s", rec.Code, rec.Body)
 	}
-}
-
-func TestDemandsAreReadStrictly(t *testing.T) {
-	for query, want := range map[string]demands{
-		"":                             {},
-		"&":                            {},
-		"contact=required":             {contact: true},
-		"role=leader":                  {leading: true},
-		"role=leader&contact=required": {true, true},
-		"role=leader&role=leader":      {leading: true},
-		"%63ontact=%72equired":         {contact: true},
-	} {
-		if got, err := parseDemands(query); err != nil || got != want {
-			t.Errorf("%q: %+v, %v", query, got, err)
-		}
-	}
-	for _, query := range []string{
-		"contact", "contact=", "contact=1", "role=follower", "role=leader&role=follower", "Role=leader", "contct=required",
-		"role=leader;contact=required", "role=%zz", "x",
-	} {
-		if got, err := parseDemands(query); err == nil || got != (demands{}) {
-			t.Errorf("%q: %+v, %v", query, got, err)
-		}
-	}
-}
-
-// FuzzDemands holds the parser against a second reading of the query: whatever it accepts consists of
-// nothing but the two known pairs, and asks for just those that are there.
-func FuzzDemands(f *testing.F) {
-	for _, query := range []string{"", "contact=required&role=leader", "role=leader&role=", "a;b", "%zz", "role=%6ceader", "=&=&"} {
-		f.Add(query)
-	}
-	f.Fuzz(func(t *testing.T, query string) {
-		got, err := parseDemands(query)
-		if err != nil {
-			if got != (demands{}) {
-				t.Errorf("%q: demands beside an error", query)
-			}
-			return
-		}
-		var pairs []string
-		for _, pair := range strings.Split(query, "&") {
-			if pair == "" {
-				continue
-			}
-			plain, err := url.QueryUnescape(pair)
-			if err != nil || plain != "contact=required" && plain != "role=leader" {
-				t.Fatalf("%q: accepted %q", query, pair)
-			}
-			pairs = append(pairs, plain)
-		}
-		want := demands{slices.Contains(pairs, "contact=required"), slices.Contains(pairs, "role=leader")}
-		if got != want {
-			t.Errorf("%q: %+v, want %+v", query, got, want)
-		}
-	})
 }

@@ -44,6 +44,8 @@ type Status struct {
 	Seq uint64 `json:"seq"`
 	// Incarnation is random per process: a Seq of another incarnation does not compare.
 	Incarnation string `json:"incarnation"`
+	// ValueRevision is that of the shared value as /value has it; 0 when it has none.
+	ValueRevision int64 `json:"value_revision"`
 }
 
 // LeaderStatus is the leader as this elector knows it.
@@ -67,10 +69,33 @@ type LeaseStatus struct {
 	SinceRenewalMs int64 `json:"since_renewal_ms"`
 }
 
-// leader answers whether this elector leads by its status, and says all it knows in the body.
-func (a *API) leader(w http.ResponseWriter, r *http.Request) {
+// leader answers whether this elector leads by its status, and says all it knows in the body. With ?wait= it
+// answers as soon as it does.
+func (a *API) leader(w http.ResponseWriter, r *http.Request, asked asked) {
+	if statusOnly(r) || a.await(w, r, asked.wait, func(election.State) bool { return a.elector.Look().Leading }) {
+		a.judge(w, r, asked, func(answer election.Answer) bool { return answer.Leading })
+	}
+}
+
+// role answers whether something is true of this elector by the status.
+func (a *API) role(is func(election.Answer) bool) handler {
+	return func(w http.ResponseWriter, r *http.Request, asked asked) { a.judge(w, r, asked, is) }
+}
+
+func follows(answer election.Answer) bool {
+	return answer.Registered && answer.Connected && !answer.Leading && !answer.Ended
+}
+
+func leadsOrFollows(answer election.Answer) bool { return answer.Leading || follows(answer) }
+
+func (a *API) healthy(answer election.Answer) bool {
+	return answer.Connected && !answer.Ended && !a.elector.Stalled()
+}
+
+// judge evaluates leadership and answers with the verdict on it.
+func (a *API) judge(w http.ResponseWriter, r *http.Request, asked asked, is func(election.Answer) bool) {
 	verdict := func(answer election.Answer) int {
-		if answer.Leading {
+		if is(answer) {
 			return http.StatusOK
 		}
 		return http.StatusServiceUnavailable
@@ -79,17 +104,40 @@ func (a *API) leader(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(verdict(a.elector.Look()))
 		return
 	}
-	answer := a.elector.Answer(a.elector.AnswerMax())
+	answer := a.elector.Answer(a.limit(asked))
 	a.tell(w, verdict(answer), answer)
 }
 
-// status says all that the elector knows.
-func (a *API) status(w http.ResponseWriter, r *http.Request) {
+// limit is the longest promise that is wanted.
+func (a *API) limit(asked asked) time.Duration {
+	if longest := a.elector.AnswerMax(); asked.max == 0 || asked.max > longest {
+		return longest
+	}
+	return asked.max
+}
+
+// at is a place in the states of this process.
+func (a *API) at(seq uint64) position { return position{a.self.Incarnation, seq} }
+
+// status says all that the elector knows, with ?wait= as soon as that is news: to who has seen what ?after=
+// names, or has just come.
+func (a *API) status(w http.ResponseWriter, r *http.Request, asked asked) {
+	state, _ := a.elector.Watch()
+	seen := a.at(state.Seq)
+	if asked.after != "" {
+		var ok bool
+		if seen, ok = parsePosition(asked.after); !ok || !asked.waits {
+			reply(w, r, http.StatusBadRequest, failure{"the query is wrong", "after has <incarnation>-<seq> of the last answer, beside wait"})
+			return
+		}
+	}
 	if statusOnly(r) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	a.tell(w, http.StatusOK, a.elector.Answer(a.elector.AnswerMax()))
+	if a.await(w, r, asked.wait, a.newer(seen)) {
+		a.tell(w, http.StatusOK, a.elector.Answer(a.limit(asked)))
+	}
 }
 
 // tell writes an answer, which must come from Answer and not from Look, since its yes is a promise.
@@ -121,6 +169,9 @@ func (a *API) body(answer election.Answer) Status {
 	s.Lease.SinceRenewalMs = answer.SinceRenewal.Milliseconds()
 	s.Registered, s.Connected = answer.Registered, answer.Connected
 	s.Since, s.Seq = wall(answer.Since), answer.Seq
+	if answer.Value != nil {
+		s.ValueRevision = answer.Value.Revision
+	}
 	return s
 }
 
@@ -156,22 +207,32 @@ type oldStatus struct {
 // oldContract answers every method with 200 and who leads, in one compact object without a newline, as
 // the old sidecar did. HEAD and OPTIONS, which health checks use, get the status line: a body would
 // promise.
-func (a *API) oldContract(w http.ResponseWriter, r *http.Request) {
+func (a *API) oldContract(w http.ResponseWriter, r *http.Request, _ asked) {
 	if statusOnly(r) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
 	answer := a.elector.Answer(a.elector.AnswerMax())
+	body := encode(a.old(answer))
+	attest(w.Header(), answer)
+	write(w, http.StatusOK, body)
+}
+
+func (a *API) old(answer election.Answer) oldStatus {
 	leader, update := a.named(answer), answer.Since
 	if leader.Since != nil {
 		update = *leader.Since
 	}
-	body := encode(oldStatus{
+	return oldStatus{
 		Name:        leader.Identity,
 		LastUpdate:  update.UTC().Format(time.RFC3339),
 		IsLeader:    answer.Leading,
 		ExpiresInMs: answer.ExpiresIn.Milliseconds(),
-	})
-	attest(w.Header(), answer)
-	write(w, http.StatusOK, body)
+	}
+}
+
+// same reports whether a body tells of the same leader.
+func (s oldStatus) same(other oldStatus) bool {
+	s.ExpiresInMs, other.ExpiresInMs = 0, 0
+	return s == other
 }

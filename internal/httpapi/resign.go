@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// maxCooldown is the longest time for which an elector may be asked not to campaign.
+const maxCooldown = 24 * time.Hour
+
+// maxOrder bounds the body of a verb.
+const maxOrder = 4 << 10
+
+// notLeading is the body of 409: the failure, and who leads.
+type notLeading struct {
+	failure
+	Leader LeaderStatus `json:"leader"`
+}
+
+// replyTerm answers an error that says that the term is not the one that was meant, and reports whether
+// it was one.
+func (a *API) replyTerm(w http.ResponseWriter, r *http.Request, err error) bool {
+	switch {
+	case errors.Is(err, election.ErrNotLeading), errors.Is(err, election.ErrSessionEnded):
+		reply(w, r, http.StatusConflict, notLeading{failure{"this elector does not lead", "ask the leader's elector"}, a.named(a.elector.Look())})
+	case errors.Is(err, election.ErrTokenMismatch):
+		reply(w, r, http.StatusPreconditionFailed, failure{"the token is not that of the term under way", "ask whether this elector still leads"})
+	case errors.Is(err, election.ErrNoSession):
+		reply(w, r, http.StatusServiceUnavailable, failure{"the elector has no session with etcd", "wait; the elector's log says why if it lasts"})
+	default:
+		return false
+	}
+	return true
+}
+
+// resign gives the lead up. With the current token it is the caller's word that whoever acts on this elector's
+// promises has stopped, and they are not waited for.
+func (a *API) resign(w http.ResponseWriter, r *http.Request, _ asked) {
+	if !a.mayWrite(w, r) {
+		return
+	}
+	wish, why := readResignation(w, r)
+	if why.status != 0 {
+		reply(w, r, why.status, why.failure)
+		return
+	}
+	term := a.elector.Look().Token
+	if err := a.elector.Resign(r.Context(), wish); err != nil {
+		if !a.replyTerm(w, r, err) {
+			reply(w, r, http.StatusServiceUnavailable, failure{"the elector has not taken it", "ask again"})
+		}
+		return
+	}
+	// The key goes when work and promises have ended; of etcd's part that is bounded.
+	if !a.await(w, r, a.elector.AnswerMax()+5*time.Second, func(s election.State) bool { return s.Phase != election.SteppingDown }) {
+		return
+	}
+	now, _ := a.elector.Watch()
+	reply(w, r, http.StatusOK, struct {
+		Resigned bool  `json:"resigned"`
+		Released bool  `json:"released"` // the key has gone
+		Token    int64 `json:"token"`    // of the term that was given up
+	}{true, now.Phase != election.SteppingDown, max(term, wish.Token)})
+}
+
+// readResignation reads the body, which may be missing, and the token.
+func readResignation(w http.ResponseWriter, r *http.Request) (election.Resignation, refusal) {
+	var wish election.Resignation
+	if token := r.Header.Get("Elector-Token"); token != "" {
+		var ok bool
+		if wish.Token, ok = parseToken(token); !ok {
+			return wish, refusal{http.StatusBadRequest, failure{"Elector-Token is not a token", "send the number that a yes has"}}
+		}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrder))
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return wish, refusal{http.StatusRequestEntityTooLarge, failure{"the body is too long", `send {"cooldown":"30s"}, or nothing`}}
+	case err != nil:
+		return wish, refusal{http.StatusBadRequest, failure{"the body ended early", "send it again"}}
+	}
+	if wish.Cooldown, err = parseCooldown(body); err != nil {
+		return wish, refusal{http.StatusBadRequest, failure{clean(err.Error()), `send {"cooldown":"30s"}, or nothing`}}
+	}
+	return wish, refusal{}
+}
+
+// parseCooldown reads the body of a resignation strictly; an empty one asks for none.
+func parseCooldown(body []byte) (time.Duration, error) {
+	if len(body) == 0 {
+		return 0, nil
+	}
+	var order struct {
+		Cooldown string `json:"cooldown"`
+	}
+	if err := decode(body, &order); err != nil {
+		return 0, err
+	}
+	if order.Cooldown == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(order.Cooldown)
+	if err != nil || d < 0 || d > maxCooldown {
+		return 0, errors.New("cooldown is no time from 0s to 24h")
+	}
+	return d, nil
+}

@@ -67,7 +67,15 @@ func newDaemon(cfg config.Config, log *slog.Logger) (*daemon, error) {
 		return nil, usageError{err}
 	}
 	m.Attach(elector)
-	api := httpapi.New(httpapi.Config{Elector: elector, Election: cfg.Path(), Metrics: m.Handler(), Logger: log})
+	if cfg.HTTPTokenFile != "" {
+		if err := httpapi.CheckTokenFile(cfg.HTTPTokenFile); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	api := httpapi.New(httpapi.Config{
+		Elector: elector, Election: cfg.Path(), Metrics: m.Handler(), Logger: log,
+		Writes: httpapi.Writes{Exposed: cfg.Exposed(), Hosts: cfg.AllowedHosts, TokenFile: cfg.HTTPTokenFile},
+	})
 	return &daemon{elector: elector, api: api}, nil
 }
 
@@ -92,7 +100,7 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, stderr io.
 	ended := make(chan struct{}) // the key has been given up
 	group.Go(func() error {
 		defer close(ended)
-		return d.elector.Run(running, nil)
+		return d.elector.Run(running, publish(d.elector, cfg.Value, log))
 	})
 	group.Go(func() error {
 		select {

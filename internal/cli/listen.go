@@ -36,8 +36,7 @@ func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.
 		if want.address == "" {
 			continue
 		}
-		var lc net.ListenConfig
-		socket, err := lc.Listen(ctx, "tcp", want.address)
+		socket, err := open(ctx, want.address)
 		if err != nil {
 			for _, l := range opened {
 				_ = l.socket.Close() // nothing was accepted from it
@@ -50,6 +49,15 @@ func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.
 		log.Info("listening", "setting", want.setting, "address", socket.Addr().String())
 	}
 	return opened, nil
+}
+
+// open opens one socket.
+func open(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	if path, ok := config.UnixSocket(address); ok {
+		return listenUnix(ctx, &lc, path)
+	}
+	return lc.Listen(ctx, "tcp", address)
 }
 
 // reason strips the address, which the sentence holds already, from a network error.

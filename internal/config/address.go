@@ -17,18 +17,50 @@ func hostPort(address string, least uint64) (host, port string, ok bool) {
 	return host, port, err == nil && n >= least
 }
 
+// maxSocketPath is the longest path of a Unix socket (sun_path, unix(7), without its closing zero).
+const maxSocketPath = 107
+
+// UnixSocket is the path of a listener's Unix socket; false for an address of another kind.
+func UnixSocket(address string) (path string, ok bool) { return strings.CutPrefix(address, "unix:") }
+
 // listener checks an address to listen on. Port 0 lets the kernel choose one.
 func (v *validation) listener(setting, address string) {
 	if address == "" {
 		return
 	}
+	if path, ok := UnixSocket(address); ok {
+		if path == "" || len(path) > maxSocketPath || strings.HasSuffix(path, "/") {
+			v.wrong("--%s %q names no socket: write unix:/path with a path of at most %d bytes", []any{setting, address, maxSocketPath}, setting)
+		}
+		return
+	}
 	if _, _, ok := hostPort(address, 0); !ok {
-		v.wrong("--%s %q is not an address to listen on: write host:port, as in 127.0.0.1:4040, or \"\" for no server", []any{setting, address}, setting)
+		v.wrong("--%s %q is not an address to listen on: write host:port, as in 127.0.0.1:4040, unix:/path, or \"\" for no server", []any{setting, address}, setting)
+	}
+}
+
+// Exposed reports whether others than this host's own programs can reach the main listener.
+func (c *Config) Exposed() bool {
+	host, _, ok := hostPort(c.HTTP, 0)
+	ip := net.ParseIP(host)
+	return ok && host != "localhost" && (ip == nil || !ip.IsLoopback())
+}
+
+// hosts checks names that a request's Host may have, which are without a port.
+func (v *validation) hosts(names []string) {
+	for _, name := range names {
+		if name == "" || strings.ContainsAny(name, "/:@*? \t") && net.ParseIP(name) == nil {
+			v.wrong("--http-allowed-hosts %q is not the name of a host: write names or addresses without a port, as in elector.example.org", []any{name}, "http-allowed-hosts")
+			return
+		}
 	}
 }
 
 // distinct wants two listeners on two addresses; one that listens on all takes its port from the other.
 func (v *validation) distinct(a, b string) {
+	if pathA, ok := UnixSocket(a); ok && a == b {
+		v.wrong("--http and --probe-http want the same socket %q: give one of them another", []any{pathA}, "http", "probe-http")
+	}
 	hostA, portA, okA := hostPort(a, 1)
 	hostB, portB, okB := hostPort(b, 1)
 	if !okA || !okB || portA != portB {

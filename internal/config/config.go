@@ -20,8 +20,12 @@ type Config struct {
 	AnswerMax       time.Duration // longest promise in one answer
 	ShutdownRelease Release
 
-	HTTP      string // address of the listener for programs; empty: no server
-	ProbeHTTP string // address of the read-only listener; empty: no server
+	Value string // that the leader shares at the start of each term; empty: none
+
+	HTTP          string   // address of the listener for programs; empty: no server
+	ProbeHTTP     string   // address of the read-only listener; empty: no server
+	HTTPTokenFile string   // holds the bearer token that writes must bring; empty: none
+	AllowedHosts  []string // names under which the main listener takes writes, besides those of the loopback
 
 	Etcd Etcd
 

@@ -54,6 +54,19 @@ func list(field func(*Config) *[]string) kind {
 	}
 }
 
+// optional makes a list that may be empty.
+func optional(k kind, field func(*Config) *[]string) kind {
+	parse := k.parse
+	k.parse = func(c *Config, raw string) error {
+		if raw == "" {
+			*field(c) = nil
+			return nil
+		}
+		return parse(c, raw)
+	}
+	return k
+}
+
 func choice[T ~string](field func(*Config) *T, choices ...T) kind {
 	return kind{
 		parse: func(c *Config, raw string) error {

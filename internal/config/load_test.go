@@ -54,6 +54,9 @@ var samples = map[string][4]string{
 	"shutdown-release":        {"now", "-", "promised", "now"},
 	"http":                    {":1", "-", ":2", ""},
 	"probe-http":              {":1", "-", "", ":3"},
+	"value":                   {"file", "-", "env", "flag"},
+	"http-token-file":         {"file", "-", "env", "flag"},
+	"http-allowed-hosts":      {"a.file", "-", "a.env,b.env", "flag"},
 	"etcd-endpoints":          {"http://file:1", "http://ctl:1", "http://env:1,http://env:2", "flag:1"},
 	"etcd-dial-timeout":       {"1s", "2s", "3s", "4s"},
 	"etcd-cacert":             {"file", "ctl", "env", "flag"},
@@ -110,7 +113,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := map[string]string{
 		"election": "", "election-namespace": "default", "id": host, "prefix": "/elector",
 		"ttl": "10s", "answer-max": "2s", "shutdown-release": "promised",
-		"http": "127.0.0.1:4040", "probe-http": "",
+		"value": "", "http": "127.0.0.1:4040", "probe-http": "", "http-token-file": "", "http-allowed-hosts": "",
 		"etcd-endpoints": "http://127.0.0.1:2379", "etcd-dial-timeout": "5s",
 		"etcd-cacert": "", "etcd-cert": "", "etcd-key": "", "etcd-user": "", "etcd-password-file": "",
 		"config": "", "log-level": "info", "log-format": "text", "use-cluster-credentials": "false",

@@ -53,6 +53,10 @@ var settings = []setting{
 		help: "keys live under PATH/<namespace>/<election>/",
 		kind: text(func(c *Config) *string { return &c.Prefix })},
 
+	{name: "value", group: groupElection, arg: "TEXT", shown: "default: none",
+		help: "that the leader shares with the fleet at the start of each term",
+		kind: text(func(c *Config) *string { return &c.Value })},
+
 	{name: "ttl", group: groupPromise, arg: "DURATION", preset: "10s",
 		help: "lease time: whole seconds, 2s to 300s",
 		kind: duration(func(c *Config) *time.Duration { return &c.TTL })},
@@ -64,11 +68,17 @@ var settings = []setting{
 		kind: choice(func(c *Config) *Release { return &c.ShutdownRelease }, ReleasePromised, ReleaseNow)},
 
 	{name: "http", group: groupHTTP, arg: "ADDRESS", preset: "127.0.0.1:4040",
-		help: "listener for programs; empty: no server",
+		help: "listener for programs, or unix:/path; empty: no server",
 		kind: text(func(c *Config) *string { return &c.HTTP })},
 	{name: "probe-http", group: groupHTTP, arg: "ADDRESS", shown: "default: none",
 		help: "second, read-only listener for kubelet probes and scrapes, as in :4041",
 		kind: text(func(c *Config) *string { return &c.ProbeHTTP })},
+	{name: "http-token-file", group: groupHTTP, arg: "FILE", shown: "default: none",
+		help: "holds the bearer token that requests which change something must bring",
+		kind: text(func(c *Config) *string { return &c.HTTPTokenFile })},
+	{name: "http-allowed-hosts", group: groupHTTP, arg: "NAME,...", shown: "default: none",
+		help: "names under which --http takes such requests, besides those of the loopback",
+		kind: optional(list(allowedHosts), allowedHosts)},
 
 	{name: "etcd-endpoints", group: groupEtcd, arg: "URL,...", preset: "http://127.0.0.1:2379", etcdctl: "ETCDCTL_ENDPOINTS",
 		help: "etcd's members, separated by commas",
@@ -105,6 +115,8 @@ var settings = []setting{
 		help: "accepted for the old sidecar's sake, does nothing",
 		kind: boolean(func(c *Config) *bool { return &c.UseClusterCredentials })},
 }
+
+func allowedHosts(c *Config) *[]string { return &c.AllowedHosts }
 
 // settingNamed finds a row by its name.
 func settingNamed(name string) (setting, bool) {

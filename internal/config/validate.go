@@ -39,6 +39,10 @@ func (c *Config) mistakes() []mistake {
 	v.listener("http", c.HTTP)
 	v.listener("probe-http", c.ProbeHTTP)
 	v.distinct(c.HTTP, c.ProbeHTTP)
+	v.hosts(c.AllowedHosts)
+	if len(c.Value) > election.MaxValue {
+		v.wrong("--value has %d bytes, more than %d: share where it is to be found instead", []any{len(c.Value), election.MaxValue}, "value")
+	}
 	v.endpoints(c.Etcd.Endpoints)
 	if c.Etcd.DialTimeout <= 0 {
 		v.wrong("--etcd-dial-timeout %v is not above 0s: set some seconds, as in 5s", []any{c.Etcd.DialTimeout}, "etcd-dial-timeout")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -79,8 +78,7 @@ func (s *scripted) Identity() string         { return s.identity }
 func (s *scripted) Incarnation() string      { return "3f1c9a70" }
 
 func newAPI(e Elector) *API {
-	scrape := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") })
-	return New(Config{Elector: e, Election: "shop/billing", Metrics: scrape})
+	return guarded(e, Writes{})
 }
 
 // ask sends one request to the main listener.

@@ -20,7 +20,7 @@ func (a *API) routes() []route {
 		{"/healthz", probing, everywhere, "", a.livez},
 		{"/readyz", probing, everywhere, "contact role", a.readyz}, // 503 until first registered; ?contact=required ?role=leader ask for more
 		{"/readiness", probing, everywhere, "contact role", a.readyz},
-		{"/metrics", reading, everywhere, "", a.metrics}, // for Prometheus
+		{"/metrics", reading, everywhere, anyQuery, a.metrics}, // for Prometheus
 
 		{"/", anyMethod, mainOnly, anyQuery, a.oldContract},            // who leads, as the old sidecar said it
 		{"/status", probing, mainOnly, "max wait after", a.status},     // the state; ?wait=&after= as soon as there is a newer one

@@ -37,9 +37,15 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var mistakes *config.Error
+	var answer statusError
 	switch {
 	case err == nil:
 		return exitClean
+	case errors.As(err, &answer):
+		if answer.text != "" {
+			fmt.Fprintf(stderr, "elector: %s\n", answer.text)
+		}
+		return answer.status
 	case errors.As(err, &mistakes):
 		for _, m := range mistakes.Mistakes {
 			fmt.Fprintf(stderr, "elector: %s\n", m)
@@ -57,7 +63,6 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 func newRoot(env []string) *cobra.Command {
 	root := daemonCommand("elector", env)
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), help()) })
 	group := &cobra.Command{
@@ -69,16 +74,40 @@ func newRoot(env []string) *cobra.Command {
 	}
 	group.AddCommand(checkCommand(env))
 	root.AddCommand(daemonCommand("serve", env), group, &cobra.Command{
-		Use:  "version",
-		Args: noArguments,
-		Run:  func(cmd *cobra.Command, _ []string) { fmt.Fprintf(cmd.OutOrStdout(), "elector %s\n", Version()) },
+		Use:   "version",
+		Short: "print the version",
+		Args:  noArguments,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintf(cmd.OutOrStdout(), "elector %s\n", Version()) },
 	})
+	root.AddCommand(
+		statusCommand(env), waitCommand(env), watchCommand(env), leaderCommand(env), probeCommand(env),
+		candidatesCommand(env), historyCommand(env), resignCommand(env), valueCommand(env), completionCommand(root))
 	return root
+}
+
+// completionCommand prints what makes a shell complete elector's command line.
+func completionCommand(root *cobra.Command) *cobra.Command {
+	write := map[string]func(io.Writer) error{
+		"bash": func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
+		"zsh":  root.GenZshCompletion,
+		"fish": func(w io.Writer) error { return root.GenFishCompletion(w, true) },
+	}
+	shells := []string{"bash", "zsh", "fish"}
+	return &cobra.Command{
+		Use: "completion bash|zsh|fish", Short: "print a shell's completion of this command line", ValidArgs: shells,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 || write[args[0]] == nil {
+				return usageError{errors.New("completion needs a shell: write elector completion bash, zsh or fish")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return write[args[0]](cmd.OutOrStdout()) },
+	}
 }
 
 // daemonCommand is the daemon, under a name.
 func daemonCommand(name string, env []string) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Args: noArguments}
+	cmd := &cobra.Command{Use: name, Short: "take part in an election", Args: noArguments}
 	flags := config.Register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, warnings, err := flags.Load(env)
@@ -158,9 +187,24 @@ for how long that is certain, and with which fencing token.
 Usage:
   elector [serve] --election NAME [settings]        take part, until SIGTERM or SIGINT
   elector config check --election NAME [settings]   check the settings and the files they name, and no more
+
+  elector status [-o table|json|name]               show what the elector on this host knows
+  elector wait [--leader|--follower|--change]       wait until it leads
+  elector watch                                     print every state as it comes
+  elector leader                                    does it lead? exit status 0 or 1
+  elector check --role=ROLE | --file=FILE           has it a role? exit status 0 or 1
+  elector candidates                                show the queue
+  elector history                                   show the latest terms
+  elector resign [--cooldown DURATION]              give the lead up
+  elector value get | set TEXT                      what the leader shares with the fleet
+
+  elector completion bash|zsh|fish                  print a shell's completion
   elector version                                   print the version
 
+Each of these tells more with -h. They ask the elector at --addr, or ELECTOR_ADDR, or 127.0.0.1:4040.
+
 ` + config.Help() + `
-Exit status: 0 after a clean stop, 1 after a failure, 2 if a setting or the command line is wrong.
+Exit status: 0 after a clean stop, 1 after a failure, 2 if a setting or the command line is wrong; of the
+commands that ask an elector: 0 yes or done, 1 no, 2 usage, 3 no answer, 4 timed out.
 `
 }

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/elector-dev/elector/internal/boottime"
+	"github.com/elector-dev/elector/internal/client"
+)
+
+// orderPatience is how long a verb that changes something may take: promises run out first.
+const orderPatience = 30 * time.Second
+
+func resignCommand(env []string) *cobra.Command {
+	v := newVerb(env, "resign", "give the lead up",
+		"resign has the elector give the lead up, once the promises that it has made have run out. With --token, that of its\nterm, you say that whoever acted on them has stopped, and they are not waited for.", orderPatience)
+	cooldown := v.Flags().Duration("cooldown", 0, "do not campaign again for so long")
+	token := v.Flags().Int64("token", 0, "the token of the term; says that its work has stopped")
+	return v.does(func(ctx context.Context, c *client.Client) error {
+		r, err := c.Resign(ctx, *token, *cooldown)
+		if err != nil {
+			return err
+		}
+		if !r.Released {
+			return statusError{exitTimedOut, "the elector leads no longer, and is still giving its key up"}
+		}
+		return nil
+	}).Command
+}
+
+func valueCommand(env []string) *cobra.Command {
+	group := &cobra.Command{
+		Use: "value", Short: "get or set what the leader shares with the fleet", Args: noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("value needs to be told what to do: write elector value get or elector value set TEXT")}
+		},
+	}
+	group.AddCommand(valueGetCommand(env), valueSetCommand(env))
+	return group
+}
+
+func valueGetCommand(env []string) *cobra.Command {
+	v := newVerb(env, "get", "print the shared value", "value get prints what the leader shares, byte for byte; exit status 1 when there is nothing.", askPatience)
+	return v.does(func(ctx context.Context, c *client.Client) error {
+		value, err := c.Value(ctx)
+		switch {
+		case errors.Is(err, client.ErrNoValue):
+			return no
+		case err != nil:
+			return err
+		}
+		if _, err := v.OutOrStdout().Write(value.Bytes); err != nil {
+			return fmt.Errorf("write the output: %w", err)
+		}
+		return nil
+	}).Command
+}
+
+func valueSetCommand(env []string) *cobra.Command {
+	v := newVerb(env, "set TEXT|-", "share a value",
+		"value set has the elector, which must lead, share a text with the fleet until its term ends; - reads it from standard\ninput. Without --token it is published in whichever term is under way.", askPatience)
+	token := v.Flags().Int64("token", 0, "publish in the term with this token only")
+	kind := v.Flags().String("content-type", "text/plain; charset=utf-8", "what the value is")
+	var text string
+	v.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usageError{errors.New("value set takes one text: write elector value set TEXT, or - for standard input")}
+		}
+		text = args[0]
+		return nil
+	}
+	return v.does(func(ctx context.Context, c *client.Client) error {
+		value := client.Value{Bytes: []byte(text), ContentType: *kind, Token: *token}
+		if text == "-" {
+			var err error
+			if value.Bytes, err = io.ReadAll(io.LimitReader(v.InOrStdin(), 1<<20)); err != nil {
+				return fmt.Errorf("read standard input: %w", err)
+			}
+		}
+		if value.Token == 0 {
+			s, err := c.Status(ctx, client.Ask{Max: time.Millisecond})
+			switch {
+			case err != nil:
+				return err
+			case !s.Leading && s.Leader.Identity != "":
+				return statusError{exitNo, fmt.Sprintf("this elector does not lead; %q does: ask that one's elector", plain(s.Leader.Identity))}
+			case !s.Leading:
+				return statusError{exitNo, "this elector does not lead"}
+			}
+			value.Token = s.Token
+		}
+		_, err := c.PutValue(ctx, value)
+		return err
+	}).Command
+}
+
+// checkFile reads a file that an elector keeps and reports, as an error, that it does not say yes now. An
+// elector that was killed cannot remove its file, so it is worth what its expiry says.
+func checkFile(path string) error {
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return no
+	case err != nil:
+		return statusError{exitNoAnswer, err.Error()}
+	}
+	var told struct {
+		Leading *bool `json:"leading"` // a leader file has none: it is there while the elector leads
+		Token   int64 `json:"token"`
+		Expires int64 `json:"expires_boottime_ms"`
+	}
+	if err := json.Unmarshal(b, &told); err != nil {
+		return statusError{exitNoAnswer, fmt.Sprintf("%s is no file of elector: %v", path, err)}
+	}
+	if told.Leading != nil && !*told.Leading || told.Token <= 0 || boottime.Now() >= millis(told.Expires) {
+		return no
+	}
+	return nil
+}

@@ -28,7 +28,8 @@ type Elector interface {
 	AnswerMax() time.Duration
 	// Look evaluates leadership now and promises nothing.
 	Look() election.Answer
-	// Watch returns the published state and a channel that is closed when there is a newer one.
+	// Watch returns the published state and a channel that is closed when a newer one is published. It
+	// tells when to ask Answer or Look again.
 	Watch() (election.State, <-chan struct{})
 	// Stalled reports whether the elector's loop has stood still for so long that only a restart
 	// of the process helps.
@@ -65,8 +66,7 @@ type API struct {
 	self    Status // the fields that never change
 	guard   *guard
 
-	waiting chan struct{} // holds an item for each request that waits or streams
-	met     atomic.Bool   // a probe has found this elector ineligible and in contact with etcd
+	met atomic.Bool // a probe has found this elector ineligible and in contact with etcd
 }
 
 // New returns the surface of an elector. It starts nothing.
@@ -78,7 +78,6 @@ func New(cfg Config) *API {
 		elector: cfg.Elector,
 		scrape:  cfg.Metrics,
 		guard:   newGuard(cfg.Writes),
-		waiting: make(chan struct{}, maxWaiting),
 		logger:  cfg.Logger,
 		self: Status{
 			Election:    clean(cfg.Election),
@@ -105,6 +104,7 @@ func (a *API) serve(wanted func(route) bool) http.Handler {
 			paths = append(paths, rt.path)
 		}
 	}
+	room := make(seats, maxHeld)
 	notFound := failure{"no such path", "this listener has " + strings.Join(paths, ", ")}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer a.tellPanic(r)
@@ -119,12 +119,13 @@ func (a *API) serve(wanted func(route) bool) http.Handler {
 			w.Header().Set("Allow", allowed)
 			reply(w, r, http.StatusMethodNotAllowed, failure{"method not allowed", "use one of " + allowed})
 		default:
-			asked, err := parseQuery(r.URL.RawQuery, rt.takes)
+			q, err := rt.takes.read(r.URL.RawQuery)
 			if err != nil {
-				reply(w, r, http.StatusBadRequest, failure{"the query is wrong", err.Error()})
+				reply(w, r, http.StatusBadRequest, failure{err.Error(), rt.takes.hint()})
 				return
 			}
-			rt.handle(w, r, asked)
+			q.seats = room
+			rt.handle(w, r, q)
 		}
 	})
 }

@@ -149,7 +149,9 @@ func TestBodiesAreAsDocumented(t *testing.T) {
 		{"readyz", "/readyz", following(), 200},
 		{"readyz_not", "/readyz", alone(), 503},
 		{"readyz_query", "/readyz?role=master", leading(), 400},
-		{"query_unknown", "/status?wiat=30s", leading(), 400},
+		{"query_unknown", "/livez?verbose", leading(), 400},
+		{"query_value", "/leader?wait=11m", leading(), 400},
+		{"status_value", "/status", sharing("text/plain", "x"), 200},
 		{"primary_yes", "/primary?max=500ms", leading(), 200},
 		{"replica_yes", "/replica", following(), 200},
 		{"candidates", "/candidates", standing(), 200},
@@ -187,7 +189,7 @@ func golden(t *testing.T, file string, got []byte) {
 }
 
 func TestYesCarriesTokenAndExpiryInHeadersAndIsPromised(t *testing.T) {
-	for _, target := range []string{"/leader", "/status", "/"} {
+	for _, target := range []string{"/leader", "/primary", "/follower", "/read-only", "/health", "/status", "/"} {
 		e := leading()
 		rec := ask(e, http.MethodGet, target)
 		if got := rec.Header().Get("Elector-Token"); got != "4242" {
@@ -203,7 +205,7 @@ func TestYesCarriesTokenAndExpiryInHeadersAndIsPromised(t *testing.T) {
 }
 
 func TestNoHasNoElectorHeaders(t *testing.T) {
-	for _, target := range []string{"/leader", "/status", "/", "/livez", "/readyz", "/metrics", "/nowhere"} {
+	for _, target := range []string{"/leader", "/replica", "/health", "/status", "/", "/livez", "/readyz", "/metrics", "/nowhere"} {
 		for _, e := range []*scripted{following(), alone()} {
 			wantNoElectorHeaders(t, ask(e, http.MethodGet, target))
 		}
@@ -223,7 +225,9 @@ func TestStatusLineIsAllThatHeadAndOptionsGet(t *testing.T) {
 	for _, method := range []string{http.MethodHead, http.MethodOptions} {
 		for target, want := range map[string][2]int{ // status for a leader and for one that has just started
 			"/": {200, 200}, "/leader": {200, 503}, "/status": {200, 200}, "/livez": {200, 200}, "/readyz": {200, 503},
-			"/readyz?role=nobody": {400, 400}, "/nowhere": {404, 404},
+			"/leader?wait=10m": {200, 503}, "/status?wait=10m": {200, 200}, "/events?renewals=1": {200, 200}, "/sse": {200, 200},
+			"/follower": {503, 503}, "/read-only": {200, 503}, "/health": {200, 503},
+			"/readyz?role=nobody": {400, 400}, "/events?wait=1s": {400, 400}, "/nowhere": {404, 404},
 		} {
 			for i, e := range []*scripted{leading(), alone()} {
 				rec := ask(e, method, target)
@@ -240,7 +244,9 @@ func TestStatusLineIsAllThatHeadAndOptionsGet(t *testing.T) {
 }
 
 func TestProbesAndScrapesPromiseNothing(t *testing.T) {
-	for _, target := range []string{"/livez", "/readyz", "/readyz?role=leader&contact=required", "/metrics"} {
+	for _, target := range []string{
+		"/livez", "/liveness", "/healthz", "/readyz", "/readiness", "/readyz?role=leader&contact=required", "/metrics",
+	} {
 		e := leading()
 		rec := ask(e, http.MethodGet, target)
 		if rec.Code != http.StatusOK || e.promises.Load() != 0 {

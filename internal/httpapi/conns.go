@@ -1,91 +1,97 @@
 package httpapi
 
 import (
+	"container/list"
 	"context"
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 )
 
-// maxConnections is how many connections a server keeps: those that wait, and some for the others. When one
-// more comes, the one that has been of no use for the longest time makes room, so that connections which
-// are idle, half-open or dawdle over their headers never shut anybody out.
-const maxConnections = maxWaiting + 256
+// maxConns is how many connections a server has at most: all requests that may be held, and as many more
+// as the short ones of probes, load balancers and programs need at one instant. It stays far below the
+// descriptors that a process usually has, which etcd's connections come out of too.
+const maxConns = maxHeld + 256
 
-// connections keeps the open connections of a server.
-type connections struct {
-	limit int
+// conns keeps the number of a server's connections. When one more comes than may be, that one makes room
+// which has been without a request in a handler for longest; so those that are idle, or say nothing, or
+// half of something, never shut others out.
+type conns struct {
+	most int
 
-	mu   sync.Mutex // guards the fields below, for a look at each connection at most
-	open map[net.Conn]*connection
-	uses uint64 // counts signs of use
+	mu   sync.Mutex // guards the fields below, for a few steps along the list
+	list list.List  // of *peer; the longer without a request, the nearer to the front, but for busy ones
+	at   map[net.Conn]*list.Element
 }
 
-// connection is one of them.
-type connection struct {
-	busy atomic.Int64 // requests in a handler
-	used uint64       // when it last began or ended a request, as connections.uses; guarded by connections.mu
+// peer is a connection.
+type peer struct {
+	net.Conn
+	busy bool // a request of it is in a handler
 }
 
-// track makes a server keep no more than limit connections.
-func track(s *http.Server, limit int) {
-	cs := &connections{limit: limit, open: make(map[net.Conn]*connection)}
-	handler := s.Handler
-	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		return context.WithValue(ctx, connectionKey{}, cs.add(c))
+// peerKey is the key of a request's *list.Element in its context.
+type peerKey struct{}
+
+func newConns(most int) *conns { return &conns{most: most, at: map[net.Conn]*list.Element{}} }
+
+// admit takes a new connection in; it is for http.Server.ConnContext. When all others are busy, which a
+// server with slow requests beside all that may be held can be, it is the new one that is closed.
+func (c *conns) admit(ctx context.Context, conn net.Conn) context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.at) >= c.most && !c.makeRoom() {
+		_ = conn.Close() // its peer learns all there is to tell
+		return ctx
 	}
-	s.ConnState = cs.note
-	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := r.Context().Value(connectionKey{}).(*connection)
-		c.busy.Add(1)
-		defer c.busy.Add(-1)
-		handler.ServeHTTP(w, r)
+	e := c.list.PushBack(&peer{Conn: conn})
+	c.at[conn] = e
+	return context.WithValue(ctx, peerKey{}, e)
+}
+
+// makeRoom closes the connection that has been without a request for longest. It wants mu held.
+func (c *conns) makeRoom() bool {
+	for e := c.list.Front(); e != nil; e = e.Next() {
+		if p := e.Value.(*peer); !p.busy {
+			c.remove(p.Conn)
+			_ = p.Conn.Close() // nobody waits for anything on it
+			return true
+		}
+	}
+	return false
+}
+
+func (c *conns) remove(conn net.Conn) {
+	if e := c.at[conn]; e != nil {
+		c.list.Remove(e)
+		delete(c.at, conn)
+	}
+}
+
+// follow is for http.Server.ConnState.
+func (c *conns) follow(conn net.Conn, state http.ConnState) {
+	if state != http.StateClosed && state != http.StateHijacked {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(conn)
+}
+
+// handler marks connections as busy while h has a request of theirs.
+func (c *conns) handler(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e, ok := r.Context().Value(peerKey{}).(*list.Element); ok {
+			c.mark(e, true)
+			defer c.mark(e, false)
+		}
+		h.ServeHTTP(w, r)
 	})
 }
 
-// connectionKey is where a request's context has its *connection.
-type connectionKey struct{}
-
-// add takes a new connection in, and closes the one that it takes the place of, if it takes one's.
-func (cs *connections) add(c net.Conn) *connection {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	cs.uses++
-	added := &connection{used: cs.uses}
-	if len(cs.open) >= cs.limit {
-		cs.makeRoom()
-	}
-	cs.open[c] = added
-	return added
-}
-
-// makeRoom closes the connection that has not been used for the longest time and has no request in a
-// handler. There is one, since fewer may wait than there are connections. It wants mu held.
-func (cs *connections) makeRoom() {
-	var useless net.Conn
-	for c, conn := range cs.open {
-		if conn.busy.Load() == 0 && (useless == nil || conn.used < cs.open[useless].used) {
-			useless = c
-		}
-	}
-	if useless != nil {
-		delete(cs.open, useless)
-		_ = useless.Close() // its server's goroutine finds it closed
-	}
-}
-
-// note takes in what the server tells of a connection.
-func (cs *connections) note(c net.Conn, state http.ConnState) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	cs.uses++
-	switch conn := cs.open[c]; state {
-	case http.StateIdle:
-		if conn != nil {
-			conn.used = cs.uses
-		}
-	case http.StateClosed, http.StateHijacked:
-		delete(cs.open, c)
-	}
+func (c *conns) mark(e *list.Element, busy bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.Value.(*peer).busy = busy
+	c.list.MoveToBack(e) // nothing, if it had to make room meanwhile
 }

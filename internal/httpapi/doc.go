@@ -4,15 +4,28 @@
 // What holds for every answer:
 //
 //  1. Leadership is evaluated while the request is being answered, as the last thing before the body is
-//     encoded. Whatever does not depend on it is prepared before.
+//     encoded. Whatever does not depend on it is prepared before, and waited for before.
 //  2. A body that says yes carries its end, expires_in_ms, and is recorded by the elector as a promise:
-//     the key stays until then. Its reader may act until the moment it sent its request plus that long.
-//     It also carries the token, in the headers too.
-//  3. HEAD and OPTIONS, /livez, /readyz and /metrics are for load balancers, probes and scrapes. They
-//     promise nothing, however often they are asked, and have no Elector-* headers.
+//     the key stays until then. Its reader may act until the moment it sent its request plus that long,
+//     or until expires_boottime_ms by the host's CLOCK_BOOTTIME, which is the same end. After a wait and
+//     on a stream only the latter is of use. A yes carries the token too, and, but for streams, both in
+//     the headers.
+//  3. HEAD and OPTIONS, /livez, /readyz, their aliases and /metrics are for load balancers, probes and
+//     scrapes. They promise nothing, however often they are asked, have no Elector-* headers and never
+//     wait.
 //  4. A no has no Elector-* headers and its token and expiry are 0.
 //  5. Identities of other candidates are read from etcd, where anybody may have written them. They appear
 //     in JSON strings only, as valid UTF-8; headers hold numbers.
 //  6. Nothing is cached by anyone (Cache-Control: no-store).
-//  7. An error is JSON with two sentences, {"error": what is wrong, "hint": what to do}.
+//  7. An error is JSON with two sentences, {"error": what is wrong, "hint": what to do}. A query that is
+//     not understood to its last letter is one, but on "/", which takes any.
+//  8. A request that waits is answered when what it waits for is so, when its time is up or when the
+//     elector has ended, and then only. When its reader is gone, or just will not send any more, the
+//     connection is cut: an empty answer would have the status of a yes.
+//  9. A stream tells the newest state, not every one; ids show what was left out. It ends when the elector
+//     has ended, after the last state, or when its reader is gone or has not taken a write for 5 s. It runs
+//     in the server's goroutine for its request and starts none.
+//  10. On each listener at most 1,024 requests wait or stream; the next is refused. It has at most 1,280
+//     connections; for one more, that is closed which has been without a request for longest. So neither
+//     keeps a short question from being answered.
 package httpapi

@@ -1,109 +1,160 @@
 package httpapi
 
 import (
-	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/elector-dev/elector/internal/election"
 )
 
-// heartbeat is how often a stream without news shows that it lives. Proxies cut what is silent for a minute.
-const heartbeat = 15 * time.Second
+// The pace of streams.
+const (
+	// heartbeat is how long a stream is silent at most: its reader and what lies between can tell that
+	// it lives, and the server that its reader does.
+	heartbeat = 15 * time.Second
+	// lookEvery is how late at most a stream tells what ends by the clock and is not published: contact
+	// with etcd, and certainty while the elector's loop stands still.
+	lookEvery = time.Second
+)
 
-// comment is what a stream without news sends: readers of events skip it.
-const comment = ": nothing new\n\n"
-
-// telling says what a stream sends next: the current state of things. beat is true at the start and when the
-// pause that it asked for is over; else something has been published, which may not be news to this
-// stream. An empty event sends nothing and leaves the pause as it is. last ends the stream.
-type telling func(beat bool) (event string, pause time.Duration, last bool)
-
-// events streams every state, the current one at once. A reader that is slower than the states skips some,
-// which it sees from the ids. With ?renewals=1 a leader's event is repeated with a new expiry before half of
-// the one before has passed.
-func (a *API) events(w http.ResponseWriter, r *http.Request, asked asked) {
-	known := asked.after
-	if known == "" {
-		known = r.Header.Get("Last-Event-ID")
+// events streams the states. The id of each is its position, so that a reader sees by gaps what it was
+// too slow for, and can resume.
+func (a *API) events(w http.ResponseWriter, r *http.Request, q query) {
+	known, ok := parsePosition(r.Header.Get("Last-Event-ID"))
+	if !ok {
+		known = q.after // second, since a browser that reconnects repeats its first query
 	}
-	limit, first := a.limit(asked), true
-	a.stream(w, r, "retry: 1000\n", func(beat bool) (string, time.Duration, bool) {
-		now := a.elector.Look()
-		unseen := a.at(now.Seq).String() != known || now.Ended
-		repeats := now.Leading && (first || beat && asked.renewals)
-		first = false
-		switch {
-		case !unseen && !repeats && beat:
-			return comment, heartbeat, false
-		case !unseen && !repeats:
-			return "", 0, false
-		}
-		answer := a.elector.Answer(limit)
-		known = a.at(answer.Seq).String()
-		event := fmt.Sprintf("id: %s\ndata: %s\n\n", known, encode(a.body(answer)))
-		switch {
-		case answer.Ended:
-			return event + "event: end\ndata: {\"reason\":\"shutdown\"}\n\n", 0, true
-		case asked.renewals && answer.Leading:
-			return event, min(heartbeat, limit/2), false
-		}
-		return event, heartbeat, false
-	})
+	s := stream{
+		elector: a.elector,
+		opening: "retry: 1000\n\n",
+		closing: "event: end\ndata: {\"reason\":\"shutdown\"}\n\n",
+		limit:   a.limit(q),
+		mark: func(now election.Answer) mark {
+			return mark{now.Seq, now.Connected, now.Leading, now.Leader.Identity, now.Leader.Token}
+		},
+		event: func(answer election.Answer) []byte {
+			id := position{a.self.Incarnation, answer.Seq}.String()
+			return append(append([]byte("id: "+id+"\ndata: "), encode(a.body(answer))...), "\n\n"...)
+		},
+	}
+	if q.renewals {
+		s.renewal = s.limit * 2 / 5 // and not half of it, as timers are late
+	}
+	if now := a.elector.Look(); !now.Leading && known == (position{a.self.Incarnation, now.Seq}) {
+		s.opening += ": nothing new\n\n"
+		s.known = s.mark(now)
+	}
+	s.serve(w, r, q)
 }
 
-// sse streams the body of "/" in the form of nais/elector, at once and whenever who leads changes.
-func (a *API) sse(w http.ResponseWriter, r *http.Request, _ asked) {
-	told, first := oldStatus{}, true
-	a.stream(w, r, "", func(beat bool) (string, time.Duration, bool) {
-		now := a.elector.Look()
-		same := !first && a.old(now).same(told)
-		first = false
-		switch {
-		case same && !now.Ended && beat:
-			return comment, heartbeat, false
-		case same && !now.Ended:
-			return "", 0, false
-		}
-		answer := a.elector.Answer(a.elector.AnswerMax())
-		told = a.old(answer)
-		return fmt.Sprintf("data: %s\n\n", encode(told)), heartbeat, answer.Ended
-	})
+// sse streams the body of "/" whenever it names another leader, in the form of nais/elector: nothing but
+// data and comments.
+func (a *API) sse(w http.ResponseWriter, r *http.Request, q query) {
+	s := stream{
+		elector: a.elector,
+		limit:   a.elector.AnswerMax(),
+		mark: func(now election.Answer) mark {
+			leader := a.named(now)
+			return mark{1, true, now.Leading, leader.Identity, leader.Token}
+		},
+		event: func(answer election.Answer) []byte {
+			return append(append([]byte("data: "), encode(a.oldBody(answer))...), "\n\n"...)
+		},
+	}
+	s.serve(w, r, q)
 }
 
-// stream answers with server-sent events until tell has sent its last one, the reader is gone, or it has not
-// read for writeTimeout. It costs the server's goroutine for the request and one place among those who wait.
-func (a *API) stream(w http.ResponseWriter, r *http.Request, preamble string, tell telling) {
+// stream is what a reader is told and has been told. It belongs to the goroutine of its request.
+type stream struct {
+	elector Elector
+	opening string        // said before all events
+	closing string        // said after the last state, when the elector has ended
+	limit   time.Duration // the longest promise in an event
+	renewal time.Duration // the age at which a yes is told anew; 0: it is not
+	mark    func(election.Answer) mark
+	event   func(election.Answer) []byte
+
+	known mark      // what the latest event was for
+	told  time.Time // when it was told
+	wrote time.Time // when anything was
+}
+
+// mark is what an event is for: one is due when the mark is another. No answer has the zero mark.
+type mark struct {
+	seq                uint64
+	connected, leading bool
+	leader             string
+	token              int64
+}
+
+// serve tells the reader until the elector has ended, the reader has gone or does not take a write in
+// time. While a write is held up states pass by; the next event is of the newest.
+func (s *stream) serve(w http.ResponseWriter, r *http.Request, q query) {
 	if statusOnly(r) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	leave, ok := a.queueUp(w, r)
-	if !ok {
+	if !q.seats.take(w, r) {
 		return
 	}
-	defer leave()
-	lift(w)
+	defer q.seats.leave()
+	conn := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
-	c := http.NewResponseController(w)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	<-timer.C
-	for beat := true; ; {
-		_, changed := a.elector.Watch()
-		if event, pause, last := tell(beat); event != "" {
-			allow(w)
-			if _, err := w.Write([]byte(preamble + event)); err != nil || c.Flush() != nil || last {
+	text := []byte(s.opening)
+	for {
+		state, changed := s.elector.Watch()
+		now := s.elector.Look()
+		text = s.compose(text, now)
+		if state.Ended {
+			text = append(text, s.closing...)
+		}
+		if len(text) > 0 {
+			// A writer that has no deadlines has none to set.
+			_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+			if _, err := w.Write(text); err != nil || conn.Flush() != nil {
 				return
 			}
-			preamble = ""
-			timer.Reset(pause)
+			_ = conn.SetReadDeadline(time.Time{}) // not before: a body that was announced holds the first write up
+			s.wrote, text = time.Now(), text[:0]
 		}
+		if state.Ended {
+			return
+		}
+		timer.Reset(s.rest(now))
 		select {
 		case <-changed:
-			beat = false
 		case <-timer.C:
-			beat = true
 		case <-r.Context().Done():
 			return
 		}
 	}
+}
+
+// compose appends the event that is due, or a heartbeat when that is.
+func (s *stream) compose(text []byte, now election.Answer) []byte {
+	switch {
+	case s.mark(now) != s.known, s.renewIn(now) <= 0:
+		s.told = time.Now()
+		answer := s.elector.Answer(s.limit)
+		s.known = s.mark(answer)
+		return append(text, s.event(answer)...)
+	case len(text) == 0 && time.Since(s.wrote) >= heartbeat:
+		return append(text, ": heartbeat\n\n"...)
+	}
+	return text
+}
+
+// renewIn is how soon a yes is to be told anew.
+func (s *stream) renewIn(now election.Answer) time.Duration {
+	if !now.Leading || s.renewal == 0 {
+		return heartbeat
+	}
+	return s.renewal - time.Since(s.told)
+}
+
+// rest is how long there is nothing to tell, unless a state is published.
+func (s *stream) rest(now election.Answer) time.Duration {
+	return min(lookEvery, heartbeat-time.Since(s.wrote), s.renewIn(now))
 }

@@ -74,7 +74,10 @@ func wantParameters(t *testing.T, rt route, item *openapi3.PathItem, op *openapi
 			documented = append(documented, p.Value.Name)
 		}
 	}
-	taken := strings.Fields(strings.Trim(rt.takes, anyQuery))
+	var taken []string
+	for _, p := range rt.takes {
+		taken = append(taken, p.name)
+	}
 	slices.Sort(documented)
 	if slices.Sort(taken); !slices.Equal(documented, taken) {
 		t.Errorf("%s takes %v, documented are %v", rt.path, taken, documented)
@@ -129,7 +132,7 @@ func exchanges(doc *openapi3.T) []exchange {
 		exchange{elector: failing(following(), errors.New("etcd is gone")), order: order{method: "GET", path: "/candidates"}})
 }
 
-// unseen are documented answers that only a crowd brings about; TestNoMoreWaitThanMay does.
+// unseen are documented answers that only a crowd brings about; TestAsManyWaitAsMay does.
 var unseen = []string{"GET /events 503", "GET /sse 503", "GET /status 503", "GET /value 503"}
 
 func TestEveryAnswerIsAsDocumentedAndEveryDocumentedAnswerComes(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 )
 
 // livez fails only when nothing but a restart of the process helps. etcd being gone is no such case.
-func (a *API) livez(w http.ResponseWriter, r *http.Request, _ asked) {
+func (a *API) livez(w http.ResponseWriter, r *http.Request, _ query) {
 	if a.elector.Stalled() {
 		reply(w, r, http.StatusServiceUnavailable, failure{stalled, "restart this process; if it happens again, look for a lack of CPU"})
 		return
@@ -22,7 +22,7 @@ const stalled = "the elector's loop stands still"
 // readyz fails until the elector has come to stand in the election for the first time. From then on it
 // succeeds while the loop runs, on standbys and without etcd too, so that neither a rolling update nor an
 // outage of etcd takes an application down. The query asks for more.
-func (a *API) readyz(w http.ResponseWriter, r *http.Request, asked asked) {
+func (a *API) readyz(w http.ResponseWriter, r *http.Request, asked query) {
 	if why := a.notReady(asked); why != (failure{}) {
 		reply(w, r, http.StatusServiceUnavailable, why)
 		return
@@ -36,7 +36,7 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request, asked asked) {
 //
 // An elector that may not campaign never registers; for it, having been in contact with etcd is what
 // counts, remembered from probe to probe.
-func (a *API) notReady(asked asked) failure {
+func (a *API) notReady(asked query) failure {
 	halted := a.elector.Stalled()
 	now := a.elector.Look()
 	ineligible := now.Phase == election.Ineligible
@@ -64,4 +64,4 @@ func (a *API) notReady(asked asked) failure {
 }
 
 // metrics answers a scrape.
-func (a *API) metrics(w http.ResponseWriter, r *http.Request, _ asked) { a.scrape.ServeHTTP(w, r) }
+func (a *API) metrics(w http.ResponseWriter, r *http.Request, _ query) { a.scrape.ServeHTTP(w, r) }

@@ -1,134 +1,178 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-const allParameters = "max wait after renewals contact role"
+// everything takes all parameters there are.
+var everything = params{contactParam, roleParam, renewalsParam, maxParam, waitParam, afterParam}
 
 func TestQueriesAreReadStrictly(t *testing.T) {
-	for query, want := range map[string]asked{
-		"":                             {},
-		"&":                            {},
-		"contact=required":             {contact: true},
-		"role=leader":                  {leading: true},
-		"role=leader&contact=required": {contact: true, leading: true},
-		"role=leader&role=leader":      {leading: true},
-		"%63ontact=%72equired":         {contact: true},
-		"wait=0s":                      {waits: true},
-		"wait=1m30s&after=abc-7":       {wait: 90 * time.Second, waits: true, after: "abc-7"},
-		"max=500ms&renewals=1":         {max: 500 * time.Millisecond, renewals: true},
+	for raw, want := range map[string]query{
+		"":                                       {},
+		"&":                                      {},
+		"contact=required":                       {contact: true},
+		"role=leader&contact=required":           {contact: true, leading: true},
+		"role=leader&role=leader":                {leading: true},
+		"%63ontact=%72equired":                   {contact: true},
+		"wait=0s":                                {waits: true},
+		"wait=10m&after=3f1c-7":                  {waits: true, wait: 10 * time.Minute, after: position{"3f1c", 7}, known: true},
+		"wait=1s&after=a-b-18446744073709551615": {waits: true, wait: time.Second, after: position{"a-b", 1<<64 - 1}, known: true},
+		"max=1ns":                                {max: 1},
+		"max=100ms&renewals=1":                   {max: minRenewed, renewals: true},
 	} {
-		if got, err := parseQuery(query, allParameters); err != nil || got != want {
-			t.Errorf("%q: %+v, %v", query, got, err)
+		if got, err := everything.read(raw); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", raw, got, err)
 		}
 	}
-	for _, query := range []string{
+	for _, raw := range []string{
 		"contact", "contact=", "contact=1", "role=follower", "role=leader&role=follower", "Role=leader", "contct=required",
-		"role=leader;contact=required", "role=%zz", "x", "wait=30", "wait=-1s", "wait=11m", "wait=", "wait=1s&wait=2s",
-		"max=0s", "max=-1s", "max=", "max=1e3", "after=", "renewals=0", "renewals=true", "renewals",
+		"role=leader;contact=required", "role=%zz", "x", "=", "renewals=0", "renewals=true",
+		"max=0s", "max=-1s", "max=2", "max=1s&max=2s", "max=1s&max=1000ms", "max=99ms&renewals=1",
+		"wait=-1ns", "wait=10m1ns", "wait=5", "wait=", "wait=9223372036854775808ns",
+		"after=3f1c-7", "wait=1s&after=", "wait=1s&after=7", "wait=1s&after=-7", "wait=1s&after=a-", "wait=1s&after=a-+7",
+		"wait=1s&after=a-18446744073709551616",
 	} {
-		if got, err := parseQuery(query, allParameters); err == nil || got != (asked{}) {
-			t.Errorf("%q: %+v, %v", query, got, err)
+		if got, err := everything.read(raw); err == nil || got != (query{}) {
+			t.Errorf("%q: %+v, %v", raw, got, err)
 		}
-	}
-	if got, err := parseQuery("x;y=%zz", anyQuery); err != nil || got != (asked{}) {
-		t.Errorf("where any query may be: %+v, %v", got, err)
 	}
 }
 
-func TestARouteTakesItsOwnParametersOnly(t *testing.T) {
-	for _, rt := range newAPI(leading()).routes() {
-		if rt.takes == anyQuery {
+func TestRoutesTakeTheirOwnParametersOnly(t *testing.T) {
+	samples := map[string]string{
+		"contact": "contact=required", "role": "role=leader", "renewals": "renewals=1",
+		"max": "max=1s", "wait": "wait=0s", "after": "after=3f1c9a70-7&wait=0s",
+	}
+	takes := map[string][]string{
+		"/leader": {"max", "wait"}, "/primary": {"max", "wait"}, "/read-write": {"max", "wait"},
+		"/status": {"after", "max", "wait"}, "/events": {"max", "renewals"},
+		"/readyz": {"contact", "role"}, "/readiness": {"contact", "role"},
+		"/value": {"wait"}, // and after, of another form
+		"/":      {"after", "contact", "max", "renewals", "role", "wait"}, "/metrics": {"after", "contact", "max", "renewals", "role", "wait"},
+	}
+	api := newAPI(leading())
+	for _, rt := range api.routes() {
+		for name, sample := range samples {
+			rec := askOf(api.Main(), asking(rt, http.MethodHead), rt.path+"?"+sample)
+			if bad := rec.Code == http.StatusBadRequest; bad == slices.Contains(takes[rt.path], name) {
+				t.Errorf("%s?%s: %d", rt.path, sample, rec.Code)
+			}
+		}
+		var f failure
+		rec := askOf(api.Main(), asking(rt, http.MethodGet), rt.path+"?nonsense=1")
+		if rt.takes == nil {
 			continue
 		}
-		for name, value := range map[string]string{
-			"max": "1s", "wait": "0s", "renewals": "1", "contact": "required", "role": "leader", "unknown": "1",
-		} {
-			if strings.Contains(" "+rt.takes+" ", " "+name+" ") {
-				continue
-			}
-			method := http.MethodGet
-			if !rt.methods.has(method) {
-				method = rt.methods[0]
-			}
-			if rec := ask(leading(), method, rt.path+"?"+name+"="+value); rec.Code != http.StatusBadRequest {
-				t.Errorf("%s takes %s: %d", rt.path, name, rec.Code)
-			}
+		if err := json.Unmarshal(rec.Body.Bytes(), &f); err != nil || rec.Code != http.StatusBadRequest || f.Error == "" || f.Hint == "" {
+			t.Errorf("%s?nonsense=1: %d %s", rt.path, rec.Code, rec.Body)
 		}
 	}
 }
 
-func TestPositionsAreReadAsTheyAreWritten(t *testing.T) {
-	for _, p := range []position{{"3f1c9a70", 0}, {"a-b", 12}, {"x", 1<<64 - 1}} {
-		if got, ok := parsePosition(p.String()); !ok || got != p {
-			t.Errorf("%v: %v, %v", p, got, ok)
-		}
+// asking is a method that a route takes: the one that is wanted, if it does.
+func asking(rt route, method string) string {
+	if rt.methods.has(method) {
+		return method
 	}
-	for _, s := range []string{"", "-", "7", "-7", "a-", "a-x", "a--", "a-07", "a-+7", "a-18446744073709551616"} {
-		if got, ok := parsePosition(s); ok {
-			t.Errorf("%q is %v", s, got)
-		}
-	}
+	return rt.methods[0]
 }
 
-// FuzzQuery holds the parser against a second reading of the query: whatever it accepts consists of nothing
-// but known parameters, each with one value, and asks for just what is there.
-func FuzzQuery(f *testing.F) {
-	for _, query := range []string{
-		"", "contact=required&role=leader", "role=leader&role=", "a;b", "%zz", "role=%6ceader", "=&=&",
-		"wait=30s&after=3f1c9a70-7&max=500ms", "renewals=1", "wait=30s&wait=30s", "wait=9223372036854775808s",
+func TestRevisionsAreReadStrictly(t *testing.T) {
+	takes := params{waitParam, revisionParam}
+	for raw, want := range map[string]query{
+		"wait=1s&after=0":  {waits: true, wait: time.Second, known: true},
+		"after=77&wait=0s": {waits: true, known: true, revision: 77},
 	} {
-		f.Add(query)
+		if got, err := takes.read(raw); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", raw, got, err)
+		}
 	}
-	f.Fuzz(func(t *testing.T, query string) {
-		got, err := parseQuery(query, allParameters)
+	for _, raw := range []string{"after=77", "wait=1s&after=", "wait=1s&after=-1", "wait=1s&after=x-7", "wait=1s&after=9223372036854775808", "max=1s"} {
+		if got, err := takes.read(raw); err == nil || got != (query{}) {
+			t.Errorf("%q: %+v, %v", raw, got, err)
+		}
+	}
+}
+
+// FuzzQuery holds the parser against a second reading of the query: whatever it accepts consists of
+// nothing but known pairs that agree, and asks for just those that are there.
+func FuzzQuery(f *testing.F) {
+	for _, raw := range []string{"", "contact=required&role=leader", "role=leader&role=", "a;b", "%zz", "role=%6ceader", "=&=&"} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		got, err := everything.read(raw)
 		if err != nil {
-			if got != (asked{}) {
-				t.Errorf("%q: demands beside an error", query)
+			if got != (query{}) {
+				t.Errorf("%q: a query beside an error", raw)
 			}
 			return
 		}
-		seen := map[string]string{}
-		for pair := range strings.SplitSeq(query, "&") {
-			if pair == "" {
-				continue
-			}
-			plain, err := url.QueryUnescape(pair)
-			if err != nil {
-				t.Fatalf("%q: accepted %q", query, pair)
-			}
-			name, value, _ := strings.Cut(plain, "=")
-			if old, ok := seen[name]; ok && old != value || !strings.Contains(" "+allParameters+" ", " "+name+" ") {
-				t.Fatalf("%q: accepted %q", query, pair)
-			}
-			seen[name] = value
+		if want := secondReading(t, raw); got != want {
+			t.Errorf("%q: %+v, want %+v", raw, got, want)
 		}
-		_, waits := seen["wait"]
-		want := asked{
-			after: seen["after"], waits: waits, renewals: seen["renewals"] == "1",
-			contact: seen["contact"] == "required", leading: seen["role"] == "leader",
-		}
-		want.max, _ = time.ParseDuration(seen["max"])
-		want.wait, _ = time.ParseDuration(seen["wait"])
-		if got != want || got.wait < 0 || got.wait > maxWait || got.max < 0 {
-			t.Errorf("%q: %+v, want %+v", query, got, want)
+		if got.after != (position{}) {
+			if again, ok := parsePosition(got.after.String()); !ok || again != got.after {
+				t.Errorf("%q: %v is read as %v", raw, got.after, again)
+			}
 		}
 	})
 }
 
-// FuzzPosition: what is accepted is written in one way only.
-func FuzzPosition(f *testing.F) {
-	for _, s := range []string{"3f1c9a70-7", "a-b-1", "-1", "x-00", ""} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if p, ok := parsePosition(s); ok && (p.String() != s || p.incarnation == "") {
-			t.Errorf("%q is %v", s, p)
+// secondReading reads a query that was accepted.
+func secondReading(t *testing.T, raw string) (q query) {
+	seen := map[string]string{}
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
 		}
-	})
+		name, value, _ := strings.Cut(pair, "=")
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		if old, ok := seen[name]; err1 != nil || err2 != nil || strings.Contains(pair, ";") || ok && old != value {
+			t.Fatalf("%q: accepted %q", raw, pair)
+		}
+		seen[name] = value
+		duration, err := time.ParseDuration(value)
+		incarnation, seq := "", uint64(0)
+		if at := strings.LastIndex(value, "-"); at > 0 {
+			var wrong error
+			seq, wrong = strconv.ParseUint(value[at+1:], 10, 64)
+			if wrong == nil {
+				incarnation = value[:at]
+			}
+		}
+		switch {
+		case name == "contact" && value == "required":
+			q.contact = true
+		case name == "role" && value == "leader":
+			q.leading = true
+		case name == "renewals" && value == "1":
+			q.renewals = true
+		case name == "max" && err == nil && duration > 0:
+			q.max = duration
+		case name == "wait" && err == nil && duration >= 0 && duration <= 10*time.Minute:
+			q.waits, q.wait = true, duration
+		case name == "after" && incarnation != "":
+			q.after, q.known = position{incarnation, seq}, true
+		default:
+			t.Fatalf("%q: accepted %q", raw, pair)
+		}
+	}
+	_, waits := seen["wait"]
+	if _, ok := seen["after"]; ok && !waits {
+		t.Errorf("%q: accepted after without wait", raw)
+	}
+	if q.renewals && q.max > 0 && q.max < 100*time.Millisecond {
+		t.Errorf("%q: accepted a busy loop", raw)
+	}
+	return q
 }

@@ -27,7 +27,7 @@ type candidateStatus struct {
 
 // candidates tells who stands in the queue, in its order. That is not who leads: the first leads once it has
 // verified it.
-func (a *API) candidates(w http.ResponseWriter, r *http.Request, _ asked) {
+func (a *API) candidates(w http.ResponseWriter, r *http.Request, _ query) {
 	if statusOnly(r) {
 		w.WriteHeader(http.StatusOK)
 		return
@@ -73,7 +73,7 @@ type termStatus struct {
 }
 
 // history tells the latest terms that this elector has seen.
-func (a *API) history(w http.ResponseWriter, r *http.Request, _ asked) {
+func (a *API) history(w http.ResponseWriter, r *http.Request, _ query) {
 	past := a.elector.History()
 	body := historyStatus{Election: a.self.Election, Terms: make([]termStatus, 0, len(past))}
 	for i := len(past) - 1; i >= 0; i-- {

@@ -39,7 +39,7 @@ func (a *API) replyTerm(w http.ResponseWriter, r *http.Request, err error) bool 
 
 // resign gives the lead up. With the current token it is the caller's word that whoever acts on this elector's
 // promises has stopped, and they are not waited for.
-func (a *API) resign(w http.ResponseWriter, r *http.Request, _ asked) {
+func (a *API) resign(w http.ResponseWriter, r *http.Request, q query) {
 	if !a.mayWrite(w, r) {
 		return
 	}
@@ -55,8 +55,9 @@ func (a *API) resign(w http.ResponseWriter, r *http.Request, _ asked) {
 		}
 		return
 	}
-	// The key goes when work and promises have ended; of etcd's part that is bounded.
-	if !a.await(w, r, a.elector.AnswerMax()+5*time.Second, func(s election.State) bool { return s.Phase != election.SteppingDown }) {
+	// The key goes when work and promises have ended, and etcd's part in it is bounded.
+	q.wait = a.elector.AnswerMax() + 5*time.Second
+	if !a.await(w, r, q, func(s election.State) bool { return s.Phase != election.SteppingDown }) {
 		return
 	}
 	now, _ := a.elector.Watch()

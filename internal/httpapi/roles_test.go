@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 
@@ -10,50 +11,47 @@ import (
 func TestRolesByState(t *testing.T) {
 	with := func(e *scripted, change func(*scripted)) *scripted { change(e); return e }
 	cases := []struct {
-		name                               string
-		elector                            *scripted
-		leader, follower, readOnly, health int
+		name    string
+		elector *scripted
+		// status of /leader, /follower, /read-only and /health
+		leader, follower, either, health int
 	}{
 		{"just started", alone(), 503, 503, 503, 503},
 		{"in contact, not registered", with(alone(), func(e *scripted) { e.now.Connected = true }), 503, 503, 503, 200},
-		{"standby", following(), 503, 200, 200, 200},
-		{"standby without etcd", with(following(), func(e *scripted) { e.now.Connected = false }), 503, 503, 503, 503},
+		{"follower", following(), 503, 200, 200, 200},
+		{"follower without etcd", with(following(), func(e *scripted) { e.now.Connected = false }), 503, 503, 503, 503},
+		{"verifying", with(following(), func(e *scripted) { e.now.Phase = election.Verifying }), 503, 200, 200, 200},
 		{"leader", leading(), 200, 503, 200, 200},
 		{"leader without etcd, still certain", with(leading(), func(e *scripted) { e.now.Connected = false }), 200, 503, 200, 503},
-		{"stalled standby", with(following(), func(e *scripted) { e.stalled = true }), 503, 200, 200, 503},
-		{"ended", with(following(), func(e *scripted) { e.now.Ended = true }), 503, 503, 503, 503},
-		{"ineligible", with(alone(), func(e *scripted) { e.now.Phase, e.now.Connected = election.Ineligible, true }), 503, 503, 503, 200},
+		{"stepping down, work may still act", with(following(), func(e *scripted) { e.now.Phase = election.SteppingDown }), 503, 503, 503, 200},
+		{"stalled", with(leading(), func(e *scripted) { e.stalled = true }), 200, 503, 200, 503},
+		{"ended", with(alone(), func(e *scripted) { e.now.Ended, e.now.Connected = true, true }), 503, 503, 503, 503},
 	}
 	for _, c := range cases {
-		for path, want := range map[string]int{
+		for target, want := range map[string]int{
 			"/leader": c.leader, "/primary": c.leader, "/read-write": c.leader,
-			"/follower": c.follower, "/replica": c.follower, "/read-only": c.readOnly, "/health": c.health,
+			"/follower": c.follower, "/replica": c.follower, "/read-only": c.either, "/health": c.health,
 		} {
-			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions} {
-				if rec := ask(c.elector, method, path); rec.Code != want {
-					t.Errorf("%s: %s %s is %d, want %d", c.name, method, path, rec.Code, want)
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				if rec := ask(c.elector, method, target); rec.Code != want {
+					t.Errorf("%s: %s %s is %d, want %d", c.name, method, target, rec.Code, want)
 				}
+			}
+			var got Status
+			rec := ask(c.elector, http.MethodGet, target)
+			if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || got.Leading != c.elector.now.Leading || got.Seq != c.elector.now.Seq {
+				t.Errorf("%s: body of %s: %s", c.name, target, rec.Body)
 			}
 		}
 	}
 }
 
-func TestAYesInTheBodyOfAnyRoleIsAPromise(t *testing.T) {
-	for _, path := range []string{"/primary", "/read-write", "/follower", "/replica", "/read-only", "/health"} {
-		e := leading()
-		rec := ask(e, http.MethodGet, path)
-		if e.promises.Load() != 1 || rec.Header().Get("Elector-Token") != "4242" {
-			t.Errorf("%s: %d promises, headers %v", path, e.promises.Load(), rec.Header())
-		}
-	}
-}
-
-func TestMaxLowersThePromiseAskedFor(t *testing.T) {
-	for query, want := range map[string]string{"?max=500ms": "500ms", "?max=1h": "2s", "": "2s", "?max=1ns": "1ns"} {
-		for _, path := range []string{"/leader", "/primary", "/status"} {
+func TestPromiseIsNoLongerThanAskedFor(t *testing.T) {
+	for _, path := range []string{"/leader", "/primary", "/read-write", "/status"} {
+		for query, want := range map[string]string{"": "2s", "?max=500ms": "500ms", "?max=2s": "2s", "?max=1h": "2s", "?max=1ns": "1ns"} {
 			e := leading()
-			if ask(e, http.MethodGet, path+query); e.limit.String() != want {
-				t.Errorf("%s%s asks for %v, want %s", path, query, e.limit, want)
+			if rec := ask(e, http.MethodGet, path+query); rec.Code != http.StatusOK || e.limit.String() != want {
+				t.Errorf("%s%s: %d, limit %v, want %s", path, query, rec.Code, e.limit, want)
 			}
 		}
 	}

@@ -6,30 +6,36 @@ import "net/http"
 // reach, has what is needed to probe and to scrape, and nothing on it changes anything.
 func (a *API) routes() []route {
 	return []route{
-		// Roles, for load balancers and probes: 200 or 503, the state either way.
-		{"/leader", probing, everywhere, "max wait", a.leader}, // this elector leads; ?wait= as soon as it does
-		{"/primary", probing, everywhere, "max wait", a.leader},
-		{"/read-write", probing, everywhere, "max wait", a.leader},
-		{"/follower", probing, everywhere, "", a.role(follows)}, // it stands in the queue, in contact with etcd
-		{"/replica", probing, everywhere, "", a.role(follows)},
-		{"/read-only", probing, everywhere, "", a.role(leadsOrFollows)},
-		{"/health", probing, everywhere, "", a.role(a.healthy)}, // it runs and is in contact with etcd
+		{"/", anyMethod, mainOnly, anyQuery, a.oldContract}, // 200: who leads, as the old sidecar said it
 
-		{"/livez", probing, everywhere, "", a.livez}, // 503 when the process must be restarted
-		{"/liveness", probing, everywhere, "", a.livez},
-		{"/healthz", probing, everywhere, "", a.livez},
-		{"/readyz", probing, everywhere, "contact role", a.readyz}, // 503 until first registered; ?contact=required ?role=leader ask for more
-		{"/readiness", probing, everywhere, "contact role", a.readyz},
-		{"/metrics", reading, everywhere, anyQuery, a.metrics}, // for Prometheus
+		// 200 while the elector is that, else 503; the state either way.
+		{"/leader", probing, everywhere, params{waitParam, maxParam}, a.role(leads)},
+		{"/primary", probing, everywhere, params{waitParam, maxParam}, a.role(leads)},
+		{"/read-write", probing, everywhere, params{waitParam, maxParam}, a.role(leads)},
+		{"/follower", probing, everywhere, noQuery, a.role(follows)},
+		{"/replica", probing, everywhere, noQuery, a.role(follows)},
+		{"/read-only", probing, everywhere, noQuery, a.role(stands)},
+		{"/health", probing, everywhere, noQuery, a.role(a.healthy)},
 
-		{"/", anyMethod, mainOnly, anyQuery, a.oldContract},            // who leads, as the old sidecar said it
-		{"/status", probing, mainOnly, "max wait after", a.status},     // the state; ?wait=&after= as soon as there is a newer one
-		{"/events", probing, mainOnly, "max after renewals", a.events}, // every state as a server-sent event
-		{"/sse", probing, mainOnly, "", a.sse},                         // who leads, as nais/elector streams it
-		{"/candidates", probing, mainOnly, "", a.candidates},           // the queue, from etcd
-		{"/history", probing, mainOnly, "", a.history},                 // the latest terms
-		{"/value", publishing, mainOnly, "wait after", a.value},        // the fleet's shared value; the leader puts it
-		{"/resign", methods{http.MethodPost}, mainOnly, "", a.resign},  // give the lead up
+		{"/status", probing, mainOnly, params{waitParam, afterParam, maxParam}, a.status},     // 200: the state
+		{"/events", probing, mainOnly, params{afterParam, renewalsParam, maxParam}, a.events}, // a stream of states
+		{"/sse", probing, mainOnly, noQuery, a.sse},                                           // a stream of who leads, as nais/elector has it
+
+		{"/candidates", probing, mainOnly, noQuery, a.candidates},                   // the queue, from etcd
+		{"/history", probing, mainOnly, noQuery, a.history},                         // the latest terms
+		{"/value", publishing, mainOnly, params{waitParam, revisionParam}, a.value}, // the fleet's shared value; the leader puts it
+		{"/resign", methods{http.MethodPost}, mainOnly, noQuery, a.resign},          // give the lead up
+
+		// 503 when the process must be restarted.
+		{"/livez", probing, everywhere, noQuery, a.livez},
+		{"/liveness", probing, everywhere, noQuery, a.livez},
+		{"/healthz", probing, everywhere, noQuery, a.livez},
+
+		// 503 until first registered; the query asks for more.
+		{"/readyz", probing, everywhere, params{contactParam, roleParam}, a.readyz},
+		{"/readiness", probing, everywhere, params{contactParam, roleParam}, a.readyz},
+
+		{"/metrics", reading, everywhere, anyQuery, a.metrics}, // for Prometheus, whose scrapes may have parameters
 	}
 }
 
@@ -47,15 +53,13 @@ const (
 	everywhere = true
 )
 
-// anyQuery is for a route that does not look at its query.
-const anyQuery = "*"
-
 type route struct {
 	path    string
 	methods methods // empty: any
 	probe   bool    // on the probe listener too
-	takes   string  // the names of the query's parameters; any other is an error
+	takes   params  // nil: whatever comes
 	handle  handler
 }
 
-type handler = func(http.ResponseWriter, *http.Request, asked)
+// handler answers a request of its route, whose query has been read.
+type handler func(http.ResponseWriter, *http.Request, query)

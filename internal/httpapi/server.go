@@ -7,20 +7,24 @@ import (
 
 // NewServer returns a server for h with limits that keep a slow or greedy peer from holding it: five
 // seconds for the headers, ten for the whole request and ten for its answer, two minutes between requests
-// of a connection, 16 KiB of headers, maxConnections connections. It listens nowhere yet; the caller
-// serves and shuts it down.
+// of a connection, 16 KiB of headers, 1,280 connections of which the longest idle makes room for one more.
+// It listens nowhere yet; the caller serves and shuts it down. Shutting down waits for requests that wait
+// or stream; they end by themselves once the elector has ended, so it comes after that.
 //
 // A handler that streams or waits lifts both ten-second limits for its own request through
 // http.ResponseController.
-func NewServer(h http.Handler) *http.Server {
-	s := &http.Server{
-		Handler:           h,
+func NewServer(h http.Handler) *http.Server { return newServer(h, maxConns) }
+
+func newServer(h http.Handler, most int) *http.Server {
+	conns := newConns(most)
+	return &http.Server{
+		Handler:           conns.handler(h),
+		ConnContext:       conns.admit,
+		ConnState:         conns.follow,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}
-	track(s, maxConnections)
-	return s
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/elector-dev/elector/internal/election"
 )
 
-// Status is the body of /leader and /status: what the elector is at the instant of the answer. All
-// fields are always there. Durations are in milliseconds and rounded down, so that an expiry never says
-// more than is certain. Times are RFC 3339 in UTC by the host's wall clock: for people, not for deciding.
+// Status is the body of the role routes, of /status and of each of /events: what the elector is at the
+// instant of the answer. All fields are always there. Durations are in milliseconds and rounded down, so
+// that an expiry never says more than is certain. Times are RFC 3339 in UTC by the host's wall clock: for
+// people, not for deciding.
 type Status struct {
 	// Election is "<namespace>/<name>".
 	Election string `json:"election"`
@@ -24,7 +25,8 @@ type Status struct {
 	// Token is the fencing token of the own term; 0 when not leading.
 	Token int64 `json:"token"`
 	// ExpiresInMs is how long the yes is certain, counted from when the request was sent; 0 for a no.
-	// It can be 0 in a yes, in the last millisecond: such a yes is over on arrival.
+	// It can be 0 in a yes, in the last millisecond: such a yes is over on arrival. So is, by this
+	// count, one that was waited for or streamed; its end is ExpiresBoottimeMs.
 	ExpiresInMs int64 `json:"expires_in_ms"`
 	// ExpiresBoottimeMs is the same end on this host's CLOCK_BOOTTIME; 0 for a no.
 	ExpiresBoottimeMs int64 `json:"expires_boottime_ms"`
@@ -44,7 +46,8 @@ type Status struct {
 	Seq uint64 `json:"seq"`
 	// Incarnation is random per process: a Seq of another incarnation does not compare.
 	Incarnation string `json:"incarnation"`
-	// ValueRevision is that of the shared value as /value has it; 0 when it has none.
+	// ValueRevision is the revision of the fleet's shared value as it may be shown now; 0 when there
+	// is none.
 	ValueRevision int64 `json:"value_revision"`
 }
 
@@ -69,75 +72,23 @@ type LeaseStatus struct {
 	SinceRenewalMs int64 `json:"since_renewal_ms"`
 }
 
-// leader answers whether this elector leads by its status, and says all it knows in the body. With ?wait= it
-// answers as soon as it does.
-func (a *API) leader(w http.ResponseWriter, r *http.Request, asked asked) {
-	if statusOnly(r) || a.await(w, r, asked.wait, func(election.State) bool { return a.elector.Look().Leading }) {
-		a.judge(w, r, asked, func(answer election.Answer) bool { return answer.Leading })
-	}
-}
-
-// role answers whether something is true of this elector by the status.
-func (a *API) role(is func(election.Answer) bool) handler {
-	return func(w http.ResponseWriter, r *http.Request, asked asked) { a.judge(w, r, asked, is) }
-}
-
-func follows(answer election.Answer) bool {
-	return answer.Registered && answer.Connected && !answer.Leading && !answer.Ended
-}
-
-func leadsOrFollows(answer election.Answer) bool { return answer.Leading || follows(answer) }
-
-func (a *API) healthy(answer election.Answer) bool {
-	return answer.Connected && !answer.Ended && !a.elector.Stalled()
-}
-
-// judge evaluates leadership and answers with the verdict on it.
-func (a *API) judge(w http.ResponseWriter, r *http.Request, asked asked, is func(election.Answer) bool) {
-	verdict := func(answer election.Answer) int {
-		if is(answer) {
-			return http.StatusOK
-		}
-		return http.StatusServiceUnavailable
-	}
-	if statusOnly(r) {
-		w.WriteHeader(verdict(a.elector.Look()))
-		return
-	}
-	answer := a.elector.Answer(a.limit(asked))
-	a.tell(w, verdict(answer), answer)
-}
-
-// limit is the longest promise that is wanted.
-func (a *API) limit(asked asked) time.Duration {
-	if longest := a.elector.AnswerMax(); asked.max == 0 || asked.max > longest {
-		return longest
-	}
-	return asked.max
-}
-
-// at is a place in the states of this process.
-func (a *API) at(seq uint64) position { return position{a.self.Incarnation, seq} }
-
-// status says all that the elector knows, with ?wait= as soon as that is news: to who has seen what ?after=
-// names, or has just come.
-func (a *API) status(w http.ResponseWriter, r *http.Request, asked asked) {
-	state, _ := a.elector.Watch()
-	seen := a.at(state.Seq)
-	if asked.after != "" {
-		var ok bool
-		if seen, ok = parsePosition(asked.after); !ok || !asked.waits {
-			reply(w, r, http.StatusBadRequest, failure{"the query is wrong", "after has <incarnation>-<seq> of the last answer, beside wait"})
-			return
-		}
-	}
+// status says all that the elector knows. With wait it does so as soon as there is a state newer than the
+// one that the request knows, which is the present one if it names none, or when the time is up.
+func (a *API) status(w http.ResponseWriter, r *http.Request, q query) {
 	if statusOnly(r) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	if a.await(w, r, asked.wait, a.newer(seen)) {
-		a.tell(w, http.StatusOK, a.elector.Answer(a.limit(asked)))
+	known := q.after
+	if known == (position{}) {
+		present, _ := a.elector.Watch()
+		known = position{a.self.Incarnation, present.Seq}
 	}
+	newer := func(s election.State) bool { return known.incarnation != a.self.Incarnation || s.Seq > known.seq }
+	if !a.await(w, r, q, newer) {
+		return
+	}
+	a.tell(w, http.StatusOK, a.elector.Answer(a.limit(q)))
 }
 
 // tell writes an answer, which must come from Answer and not from Look, since its yes is a promise.
@@ -162,6 +113,9 @@ func (a *API) body(answer election.Answer) Status {
 	s.ExpiresInMs = answer.ExpiresIn.Milliseconds()
 	s.ExpiresBoottimeMs = time.Duration(answer.ExpiresAt).Milliseconds()
 	s.Leader = a.named(answer)
+	if answer.Value != nil {
+		s.ValueRevision = answer.Value.Revision
+	}
 	if answer.Lease != 0 {
 		s.Lease.ID = answer.Lease.String()
 	}
@@ -169,9 +123,6 @@ func (a *API) body(answer election.Answer) Status {
 	s.Lease.SinceRenewalMs = answer.SinceRenewal.Milliseconds()
 	s.Registered, s.Connected = answer.Registered, answer.Connected
 	s.Since, s.Seq = wall(answer.Since), answer.Seq
-	if answer.Value != nil {
-		s.ValueRevision = answer.Value.Revision
-	}
 	return s
 }
 
@@ -207,18 +158,18 @@ type oldStatus struct {
 // oldContract answers every method with 200 and who leads, in one compact object without a newline, as
 // the old sidecar did. HEAD and OPTIONS, which health checks use, get the status line: a body would
 // promise.
-func (a *API) oldContract(w http.ResponseWriter, r *http.Request, _ asked) {
+func (a *API) oldContract(w http.ResponseWriter, r *http.Request, _ query) {
 	if statusOnly(r) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
 	answer := a.elector.Answer(a.elector.AnswerMax())
-	body := encode(a.old(answer))
+	body := encode(a.oldBody(answer))
 	attest(w.Header(), answer)
 	write(w, http.StatusOK, body)
 }
 
-func (a *API) old(answer election.Answer) oldStatus {
+func (a *API) oldBody(answer election.Answer) oldStatus {
 	leader, update := a.named(answer), answer.Since
 	if leader.Since != nil {
 		update = *leader.Since
@@ -229,10 +180,4 @@ func (a *API) old(answer election.Answer) oldStatus {
 		IsLeader:    answer.Leading,
 		ExpiresInMs: answer.ExpiresIn.Milliseconds(),
 	}
-}
-
-// same reports whether a body tells of the same leader.
-func (s oldStatus) same(other oldStatus) bool {
-	s.ExpiresInMs, other.ExpiresInMs = 0, 0
-	return s == other
 }

@@ -16,21 +16,16 @@ const unknownType = "application/octet-stream"
 
 // value shows what the leader shares with the fleet, with ?wait= as soon as it is another than ?after= says,
 // and takes what it wants to share.
-func (a *API) value(w http.ResponseWriter, r *http.Request, asked asked) {
+func (a *API) value(w http.ResponseWriter, r *http.Request, q query) {
 	if r.Method == http.MethodPut {
 		a.putValue(w, r)
 		return
 	}
-	seen := shown(a.elector.Look())
-	if asked.after != "" {
-		n, err := strconv.ParseInt(asked.after, 10, 64)
-		if err != nil || n < 0 || !asked.waits {
-			reply(w, r, http.StatusBadRequest, failure{"the query is wrong", "after has the revision of the last answer, or 0 for none, beside wait"})
-			return
-		}
-		seen = n
+	seen := q.revision
+	if !q.known {
+		seen = shown(a.elector.Look())
 	}
-	if !statusOnly(r) && !a.await(w, r, asked.wait, func(election.State) bool { return shown(a.elector.Look()) != seen }) {
+	if !statusOnly(r) && !a.await(w, r, q, func(election.State) bool { return shown(a.elector.Look()) != seen }) {
 		return
 	}
 	v := a.elector.Look().Value

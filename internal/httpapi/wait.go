@@ -1,76 +1,74 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/elector-dev/elector/internal/election"
 )
 
-// maxWaiting is how many requests may wait or stream at once: enough for a worker and its tools many times
-// over, and a bound on what a runaway client can cost.
-const maxWaiting = 1024
+// maxHeld is how many requests may wait or stream at once on a listener. Each holds a descriptor, two
+// goroutines and some 30 KiB, and every new state wakes it: a thousand are more than the programs beside
+// an elector need, and cost it little.
+const maxHeld = 1024
 
-// writeTimeout bounds each write to somebody who waited. Who does not read for so long is gone.
+// writeTimeout is the time that an answer has which comes after a wait, and each write of a stream.
 const writeTimeout = 5 * time.Second
 
-// queueUp takes a place among those who wait, for which the caller calls leave in the end; false, and an
-// answer, when there is none.
-func (a *API) queueUp(w http.ResponseWriter, r *http.Request) (leave func(), ok bool) {
-	select {
-	case a.waiting <- struct{}{}:
-		return func() { <-a.waiting }, true
-	default:
-		reply(w, r, http.StatusServiceUnavailable, failure{"too many requests wait here already", "ask without waiting, or end some of those"})
-		return nil, false
-	}
-}
+// seats has an element for each request that waits or streams. Each listener has its own, so that those
+// who reach the probe listener do not sit in the places of the programs beside the elector.
+type seats chan struct{}
 
-// await blocks until enough is true of a newly published state, the time is up, or nobody waits any more. It
-// reports false when the request has been answered with an error. Afterwards the answer has writeTimeout.
-func (a *API) await(w http.ResponseWriter, r *http.Request, wait time.Duration, enough func(election.State) bool) bool {
-	if wait == 0 {
+// take answers false, and the request, when there are as many as may be.
+func (s seats) take(w http.ResponseWriter, r *http.Request) bool {
+	select {
+	case s <- struct{}{}:
 		return true
-	}
-	leave, ok := a.queueUp(w, r)
-	if !ok {
+	default:
+		reply(w, r, http.StatusServiceUnavailable, failure{
+			"too many requests wait or stream",
+			fmt.Sprintf("at most %d may at once: close those that nobody reads, or ask without wait", cap(s)),
+		})
 		return false
 	}
-	defer leave()
-	lift(w)
-	timer := time.NewTimer(wait)
+}
+
+func (s seats) leave() { <-s }
+
+// await blocks until an elector's published state is as wanted, the query's time is up or the elector has
+// ended: then it is to be answered. It returns false when the request has been answered, because as many
+// wait as may. A request whose reader has gone is cut off: an empty answer would have the status of a yes.
+//
+// wanted is asked at once and then after each new state. Who finds what it wants need not wait, and is
+// answered however many do.
+func (a *API) await(w http.ResponseWriter, r *http.Request, q query, wanted func(election.State) bool) bool {
+	state, changed := a.elector.Watch()
+	if q.wait == 0 || state.Ended || wanted(state) {
+		return true
+	}
+	if !q.seats.take(w, r) {
+		return false
+	}
+	defer q.seats.leave()
+	conn := http.NewResponseController(w)
+	// A writer that has no deadlines has none to lift.
+	_ = conn.SetReadDeadline(time.Time{})
+	defer func() {
+		_ = conn.SetReadDeadline(time.Now().Add(writeTimeout))
+		_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	}()
+	timer := time.NewTimer(q.wait)
 	defer timer.Stop()
-	for {
-		state, changed := a.elector.Watch()
-		if state.Ended || enough(state) {
-			break
-		}
+	for !state.Ended && !wanted(state) {
 		select {
 		case <-changed:
-			continue
 		case <-timer.C:
+			return true
 		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
 		}
-		break
+		state, changed = a.elector.Watch()
 	}
-	allow(w)
 	return true
-}
-
-// lift takes the server's deadlines off a request that is to last. A response that has none, in a test,
-// needs nothing.
-func lift(w http.ResponseWriter) {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Time{}) // it would end the request's context
-	_ = c.SetWriteDeadline(time.Time{})
-}
-
-// allow gives the next write its time.
-func allow(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-}
-
-// newer reports what state is news to a reader who has seen p.
-func (a *API) newer(p position) func(election.State) bool {
-	return func(s election.State) bool { return p.incarnation != a.self.Incarnation || s.Seq > p.seq }
 }

@@ -1,0 +1,87 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// put publishes a value through a member that leads.
+func (m *member) put(text string) *election.Value {
+	m.t.Helper()
+	v, err := m.PutValue(m.t.Context(), election.ValuePut{Bytes: []byte(text), ContentType: "text/plain", Token: m.Look().Token})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return v
+}
+
+func TestValueIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newFleet(t).pair()
+		first, changed := b.inBackground("/value?wait=1m&after=0"), b.inBackground("/value?wait=1m")
+		v := a.put("one")
+		for _, got := range []answered{<-first, <-changed} {
+			if got.status != http.StatusOK || got.body != "one" || got.after >= time.Second {
+				t.Errorf("%+v", got)
+			}
+		}
+		if got := <-b.inBackground("/value?wait=1m&after=0"); got.body != "one" || got.after != 0 {
+			t.Errorf("there is one already: %+v", got)
+		}
+		known := b.inBackground("/value?wait=1m&after=" + strings.Trim(etag(v.Revision), `"`))
+		time.Sleep(30 * time.Second)
+		a.put("two")
+		if got := <-known; got.body != "two" || got.after < 30*time.Second {
+			t.Errorf("%+v", got)
+		}
+		gone := b.inBackground("/value?wait=1m")
+		a.resign()
+		if got := <-gone; got.status != http.StatusNotFound || got.after >= time.Minute {
+			t.Errorf("the term is over: %+v", got)
+		}
+	})
+}
+
+// resignOver asks for a resignation over HTTP and returns the answer and how long it took.
+func resignOver(m *member, header ...string) (*httptest.ResponseRecorder, time.Duration) {
+	h := map[string]string{"Content-Type": "application/json"}
+	for i := 0; i < len(header); i += 2 {
+		h[header[i]] = header[i+1]
+	}
+	asked := time.Now()
+	rec := order{method: http.MethodPost, path: "/resign", header: h}.send(newAPI(m).Main())
+	return rec, time.Since(asked)
+}
+
+func TestResignationIsAnsweredWhenTheKeyHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newFleet(t).pair()
+		token := a.Look().Token
+		a.get("/leader") // promised for 2 s
+		rec, took := resignOver(a)
+		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), `"released":true`) || took < 2*time.Second || took > 3*time.Second {
+			t.Errorf("after %v: %d %s", took, rec.Code, rec.Body)
+		}
+		next := b.await("leading", leads)
+		b.get("/leader")
+		rec, _ = resignOver(b, "Elector-Token", etag(token)[1:len(etag(token))-1])
+		if rec.Code != http.StatusPreconditionFailed {
+			t.Errorf("with the token of the term before: %d %s", rec.Code, rec.Body)
+		}
+		word := strings.Trim(etag(next.Token), `"`)
+		rec, took = resignOver(b, "Elector-Token", word)
+		if rec.Code != http.StatusOK || took >= time.Second {
+			t.Errorf("with its worker's word after %v: %d %s", took, rec.Code, rec.Body)
+		}
+		a.await("leading again", leads)
+		if rec, _ = resignOver(b); rec.Code != http.StatusConflict || !strings.Contains(rec.Body.String(), `"identity":"a"`) {
+			t.Errorf("a follower: %d %s", rec.Code, rec.Body)
+		}
+	})
+}

@@ -69,6 +69,7 @@ func TestResignationIsAnsweredWhenTheKeyHasGone(t *testing.T) {
 			t.Errorf("after %v: %d %s", took, rec.Code, rec.Body)
 		}
 		next := b.await("leading", leads)
+		a.await("standing again", stands)
 		b.get("/leader")
 		rec, _ = resignOver(b, "Elector-Token", etag(token)[1:len(etag(token))-1])
 		if rec.Code != http.StatusPreconditionFailed {
@@ -80,6 +81,7 @@ func TestResignationIsAnsweredWhenTheKeyHasGone(t *testing.T) {
 			t.Errorf("with its worker's word after %v: %d %s", took, rec.Code, rec.Body)
 		}
 		a.await("leading again", leads)
+		b.await("seeing it", func(now election.Answer) bool { return now.Leader.Identity == "a" })
 		if rec, _ = resignOver(b); rec.Code != http.StatusConflict || !strings.Contains(rec.Body.String(), `"identity":"a"`) {
 			t.Errorf("a follower: %d %s", rec.Code, rec.Body)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/elector-dev/elector/internal/etcdstore"
 	"github.com/elector-dev/elector/internal/httpapi"
 	"github.com/elector-dev/elector/internal/metrics"
+	"github.com/elector-dev/elector/internal/statusfile"
 )
 
 // daemon is the parts of a running elector. Making one reads the files that the settings name, and
@@ -94,6 +95,11 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, stderr io.
 	if err != nil {
 		return err
 	}
+	files, err := d.keepFiles(cfg, log)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
 	log.Info("starting", "version", Version(), "incarnation", d.elector.Incarnation(), "ttl", cfg.TTL.String(), "endpoints", cfg.Etcd.Endpoints)
 
 	group, running := errgroup.WithContext(ctx)
@@ -110,6 +116,9 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, stderr io.
 		}
 		return nil
 	})
+	if files != nil {
+		group.Go(func() error { return files.Run(context.Background()) }) // to the elector's end
+	}
 	for _, l := range listeners {
 		group.Go(l.serve)
 		group.Go(func() error {
@@ -120,6 +129,20 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, stderr io.
 	err = group.Wait()
 	log.Info("stopped")
 	return err
+}
+
+// keepFiles makes the files for scripts say no; nil: none are to be kept. Its errors are mistakes in the settings.
+func (d *daemon) keepFiles(cfg config.Config, log *slog.Logger) (*statusfile.Files, error) {
+	if cfg.StatusFile == "" && cfg.LeaderFile == "" {
+		return nil, nil
+	}
+	f, err := statusfile.New(statusfile.Config{
+		Status: cfg.StatusFile, Leader: cfg.LeaderFile, Election: cfg.Path(), Elector: d.elector, Encode: d.api.Encode, Logger: log,
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return f, nil
 }
 
 // newLogger makes the log. Every line carries the election and the identity.

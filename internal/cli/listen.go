@@ -38,9 +38,7 @@ func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.
 		}
 		socket, err := open(ctx, want.address)
 		if err != nil {
-			for _, l := range opened {
-				_ = l.socket.Close() // nothing was accepted from it
-			}
+			closeAll(opened)
 			return nil, fmt.Errorf("--%s %q cannot be listened on (%w): stop what uses the address, or set another", want.setting, want.address, reason(err))
 		}
 		server := httpapi.NewServer(want.handler)
@@ -49,6 +47,13 @@ func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.
 		log.Info("listening", "setting", want.setting, "address", socket.Addr().String())
 	}
 	return opened, nil
+}
+
+// closeAll closes sockets from which nothing was accepted.
+func closeAll(listeners []*listener) {
+	for _, l := range listeners {
+		_ = l.socket.Close()
+	}
 }
 
 // open opens one socket.

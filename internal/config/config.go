@@ -27,6 +27,9 @@ type Config struct {
 	HTTPTokenFile string   // holds the bearer token that writes must bring; empty: none
 	AllowedHosts  []string // names under which the main listener takes writes, besides those of the loopback
 
+	StatusFile string // kept with the body of /status; empty: none
+	LeaderFile string // there while this elector leads; empty: none
+
 	Etcd Etcd
 
 	LogLevel  slog.Level

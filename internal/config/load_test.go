@@ -55,6 +55,8 @@ var samples = map[string][4]string{
 	"http":                    {":1", "-", ":2", ""},
 	"probe-http":              {":1", "-", "", ":3"},
 	"value":                   {"file", "-", "env", "flag"},
+	"status-file":             {"file", "-", "env", "flag"},
+	"leader-file":             {"file", "-", "env", "flag"},
 	"http-token-file":         {"file", "-", "env", "flag"},
 	"http-allowed-hosts":      {"a.file", "-", "a.env,b.env", "flag"},
 	"etcd-endpoints":          {"http://file:1", "http://ctl:1", "http://env:1,http://env:2", "flag:1"},
@@ -113,7 +115,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := map[string]string{
 		"election": "", "election-namespace": "default", "id": host, "prefix": "/elector",
 		"ttl": "10s", "answer-max": "2s", "shutdown-release": "promised",
-		"value": "", "http": "127.0.0.1:4040", "probe-http": "", "http-token-file": "", "http-allowed-hosts": "",
+		"status-file": "", "leader-file": "", "value": "", "http": "127.0.0.1:4040", "probe-http": "", "http-token-file": "", "http-allowed-hosts": "",
 		"etcd-endpoints": "http://127.0.0.1:2379", "etcd-dial-timeout": "5s",
 		"etcd-cacert": "", "etcd-cert": "", "etcd-key": "", "etcd-user": "", "etcd-password-file": "",
 		"config": "", "log-level": "info", "log-format": "text", "use-cluster-credentials": "false",

@@ -32,11 +32,12 @@ const (
 	groupElection = "Election"
 	groupPromise  = "Lease and promises"
 	groupHTTP     = "HTTP"
+	groupFiles    = "Files"
 	groupEtcd     = "Access to etcd"
 	groupProcess  = "Process"
 )
 
-var groups = []string{groupElection, groupPromise, groupHTTP, groupEtcd, groupProcess}
+var groups = []string{groupElection, groupPromise, groupHTTP, groupFiles, groupEtcd, groupProcess}
 
 // settings is the table. The order is that of the help.
 var settings = []setting{
@@ -79,6 +80,13 @@ var settings = []setting{
 	{name: "http-allowed-hosts", group: groupHTTP, arg: "NAME,...", shown: "default: none",
 		help: "names under which --http takes such requests, besides those of the loopback",
 		kind: optional(list(allowedHosts), allowedHosts)},
+
+	{name: "status-file", group: groupFiles, arg: "FILE", shown: "default: none",
+		help: "kept with the state as /status has it, for scripts",
+		kind: text(func(c *Config) *string { return &c.StatusFile })},
+	{name: "leader-file", group: groupFiles, arg: "FILE", shown: "default: none",
+		help: "there while this elector leads, with token and expiry; read it with elector check --file",
+		kind: text(func(c *Config) *string { return &c.LeaderFile })},
 
 	{name: "etcd-endpoints", group: groupEtcd, arg: "URL,...", preset: "http://127.0.0.1:2379", etcdctl: "ETCDCTL_ENDPOINTS",
 		help: "etcd's members, separated by commas",

@@ -40,6 +40,9 @@ func (c *Config) mistakes() []mistake {
 	v.listener("probe-http", c.ProbeHTTP)
 	v.distinct(c.HTTP, c.ProbeHTTP)
 	v.hosts(c.AllowedHosts)
+	if c.StatusFile != "" && c.StatusFile == c.LeaderFile {
+		v.wrong("--status-file and --leader-file are both %q: name two files", []any{c.StatusFile}, "status-file", "leader-file")
+	}
 	if len(c.Value) > election.MaxValue {
 		v.wrong("--value has %d bytes, more than %d: share where it is to be found instead", []any{len(c.Value), election.MaxValue}, "value")
 	}

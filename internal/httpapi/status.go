@@ -106,6 +106,9 @@ func attest(h http.Header, answer election.Answer) {
 	}
 }
 
+// Encode is the body of /status for an answer, without a newline: for files, which tell the same.
+func (a *API) Encode(answer election.Answer) []byte { return encode(a.body(answer)) }
+
 func (a *API) body(answer election.Answer) Status {
 	s := a.self
 	s.State, s.Cause = string(answer.Phase), string(answer.Cause)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"log/slog"
 
+	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/elector-dev/elector/internal/boottime"
@@ -68,6 +70,11 @@ func newDaemon(cfg config.Config, log *slog.Logger) (*daemon, error) {
 		return nil, usageError{err}
 	}
 	m.Attach(elector)
+	if cfg.ProbeWebConfig != "" {
+		if err := web.Validate(cfg.ProbeWebConfig); err != nil {
+			return nil, usageError{fmt.Errorf("--probe-http-web-config %q: %w", cfg.ProbeWebConfig, err)}
+		}
+	}
 	if cfg.HTTPTokenFile != "" {
 		if err := httpapi.CheckTokenFile(cfg.HTTPTokenFile); err != nil {
 			return nil, usageError{err}

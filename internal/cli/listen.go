@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/exporter-toolkit/web"
+
 	"github.com/elector-dev/elector/internal/config"
 	"github.com/elector-dev/elector/internal/httpapi"
 )
@@ -21,6 +23,8 @@ type listener struct {
 	setting string
 	socket  net.Listener
 	server  *http.Server
+	web     string // file with TLS and basic auth; empty: neither
+	log     *slog.Logger
 }
 
 // listen opens the configured sockets, all or none. Requests wait in them until serve is called.
@@ -29,9 +33,10 @@ func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.
 	for _, want := range []struct {
 		setting, address string
 		handler          http.Handler
+		web              string
 	}{
-		{"http", cfg.HTTP, api.Main()},
-		{"probe-http", cfg.ProbeHTTP, api.Probe()},
+		{"http", cfg.HTTP, api.Main(), ""},
+		{"probe-http", cfg.ProbeHTTP, api.Probe(), cfg.ProbeWebConfig},
 	} {
 		if want.address == "" {
 			continue
@@ -43,7 +48,7 @@ func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.
 		}
 		server := httpapi.NewServer(want.handler)
 		server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
-		opened = append(opened, &listener{want.setting, socket, server})
+		opened = append(opened, &listener{want.setting, socket, server, want.web, log})
 		log.Info("listening", "setting", want.setting, "address", socket.Addr().String())
 	}
 	return opened, nil
@@ -76,7 +81,13 @@ func reason(err error) error {
 
 // serve answers requests until stop is called. It blocks; any other end is an error.
 func (l *listener) serve() error {
-	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+	serve := l.server.Serve
+	if l.web != "" {
+		serve = func(socket net.Listener) error {
+			return web.Serve(socket, l.server, &web.FlagConfig{WebConfigFile: &l.web, WebSystemdSocket: new(bool)}, l.log)
+		}
+	}
+	if err := serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve --%s: %w", l.setting, err)
 	}
 	return nil

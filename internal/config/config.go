@@ -22,10 +22,11 @@ type Config struct {
 
 	Value string // that the leader shares at the start of each term; empty: none
 
-	HTTP          string   // address of the listener for programs; empty: no server
-	ProbeHTTP     string   // address of the read-only listener; empty: no server
-	HTTPTokenFile string   // holds the bearer token that writes must bring; empty: none
-	AllowedHosts  []string // names under which the main listener takes writes, besides those of the loopback
+	HTTP           string   // address of the listener for programs; empty: no server
+	ProbeHTTP      string   // address of the read-only listener; empty: no server
+	ProbeWebConfig string   // file with TLS and basic auth of the read-only listener; empty: neither
+	HTTPTokenFile  string   // holds the bearer token that writes must bring; empty: none
+	AllowedHosts   []string // names under which the main listener takes writes, besides those of the loopback
 
 	StatusFile string // kept with the body of /status; empty: none
 	LeaderFile string // there while this elector leads; empty: none

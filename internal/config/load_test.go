@@ -57,6 +57,7 @@ var samples = map[string][4]string{
 	"value":                   {"file", "-", "env", "flag"},
 	"status-file":             {"file", "-", "env", "flag"},
 	"leader-file":             {"file", "-", "env", "flag"},
+	"probe-http-web-config":   {"file", "-", "env", "flag"},
 	"http-token-file":         {"file", "-", "env", "flag"},
 	"http-allowed-hosts":      {"a.file", "-", "a.env,b.env", "flag"},
 	"etcd-endpoints":          {"http://file:1", "http://ctl:1", "http://env:1,http://env:2", "flag:1"},
@@ -115,7 +116,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := map[string]string{
 		"election": "", "election-namespace": "default", "id": host, "prefix": "/elector",
 		"ttl": "10s", "answer-max": "2s", "shutdown-release": "promised",
-		"status-file": "", "leader-file": "", "value": "", "http": "127.0.0.1:4040", "probe-http": "", "http-token-file": "", "http-allowed-hosts": "",
+		"probe-http-web-config": "", "status-file": "", "leader-file": "", "value": "", "http": "127.0.0.1:4040", "probe-http": "", "http-token-file": "", "http-allowed-hosts": "",
 		"etcd-endpoints": "http://127.0.0.1:2379", "etcd-dial-timeout": "5s",
 		"etcd-cacert": "", "etcd-cert": "", "etcd-key": "", "etcd-user": "", "etcd-password-file": "",
 		"config": "", "log-level": "info", "log-format": "text", "use-cluster-credentials": "false",

@@ -57,6 +57,7 @@ func TestEachMistakeIsOneSentenceWithItsValuesAndTheRemedy(t *testing.T) {
 		{[]string{"--probe-http=10.0.0.1:4040"}, ""},
 		{[]string{"--http=unix:/run/elector/http.sock", "--probe-http=unix:p"}, ""},
 		{[]string{"--status-file=/run/a", "--leader-file=/run/a"}, `--status-file and --leader-file are both "/run/a": name two files`},
+		{[]string{"--probe-http-web-config=f"}, `--probe-http-web-config "f" is set and --probe-http is "": set both or neither`},
 		{[]string{"--http=unix:"}, `--http "unix:" names no socket: write unix:/path with a path of at most 107 bytes`},
 		{[]string{"--http=unix:/run/"}, `--http "unix:/run/" names no socket: write unix:/path with a path of at most 107 bytes`},
 		{[]string{"--http=unix:a", "--probe-http=unix:a"}, `--http and --probe-http want the same socket "a": give one of them another`},

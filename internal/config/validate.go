@@ -39,6 +39,9 @@ func (c *Config) mistakes() []mistake {
 	v.listener("http", c.HTTP)
 	v.listener("probe-http", c.ProbeHTTP)
 	v.distinct(c.HTTP, c.ProbeHTTP)
+	if c.ProbeWebConfig != "" && c.ProbeHTTP == "" {
+		v.wrong("--probe-http-web-config %q is set and --probe-http is %q: set both or neither", []any{c.ProbeWebConfig, ""}, "probe-http-web-config", "probe-http")
+	}
 	v.hosts(c.AllowedHosts)
 	if c.StatusFile != "" && c.StatusFile == c.LeaderFile {
 		v.wrong("--status-file and --leader-file are both %q: name two files", []any{c.StatusFile}, "status-file", "leader-file")

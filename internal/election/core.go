@@ -5,7 +5,8 @@ import "time"
 // core is everything an elector knows and decides by. It is a plain value: step takes one and returns
 // the next, so that it can be tabled, copied and explored.
 type core struct {
-	releaseNow bool // on shutdown, do not wait for promises: whoever got them is known to have stopped
+	releaseNow bool          // on shutdown, do not wait for promises: whoever got them is known to have stopped
+	grace      time.Duration // that work needs to stop: certainty ends so much earlier
 
 	phase    Phase
 	cause    Cause
@@ -14,6 +15,7 @@ type core struct {
 	fenced   bool    // etcd went back in time
 	done     bool    // nothing is left to wind up; the loop may return
 	cooldown Instant // resigned: no candidacy begins before
+	barred   Cause   // why no candidacy may be; CauseNone: one may
 
 	// The session and its lease. session numbers the current one; events of others are ignored.
 	session  int
@@ -110,11 +112,16 @@ type evidence struct {
 	tokenAt    Instant
 }
 
+func (c *core) enter(p Phase, cause Cause) { c.phase, c.cause = p, cause }
+
 // claim is what the candidate believes about its key.
 func (c *core) claim() Claim { return Claim{Token: c.key.token, Mod: c.key.mod, Lease: c.key.lease} }
 
 // certainUntil is when the published term's certainty ends.
-func (c *core) certainUntil() Instant { return c.term.deadline.Add(-Margin(c.lease.ttl)) }
+func (c *core) certainUntil() Instant { return c.term.deadline.Add(-c.margin()) }
+
+// margin is how long before the lease can expire a published term ends by loss.
+func (c *core) margin() time.Duration { return Margin(c.lease.ttl) + c.grace }
 
 // leading reports whether a term is published and not over. It is not the answer: that needs a clock.
 func (c *core) leading() bool { return c.term.begun && !c.term.over }
@@ -133,6 +140,8 @@ func (c *core) termOnKey() bool { return c.stage == open && c.term.begun }
 // still be ending.
 func (c *core) wanted() *call {
 	switch {
+	case !c.won && !c.ending.on && c.barred != CauseNone:
+		return nil
 	case !c.won && !c.ending.on:
 		return &c.campaign
 	case !c.won || c.ending.on && !c.term.begun:

@@ -16,6 +16,12 @@ func Margin(ttl time.Duration) time.Duration {
 	return max(ttl/100, 50*time.Millisecond) + 100*time.Millisecond
 }
 
+// MaxGrace is the longest time that a TTL has room for between telling the work to stop and the end of certainty:
+// a renewal, due every third of a TTL and half a second of the client's tick, must be confirmed before that.
+func MaxGrace(ttl time.Duration) time.Duration {
+	return max(0, ttl/2-500*time.Millisecond-Margin(ttl))
+}
+
 // ContactWindow is how long an answered request counts as contact with etcd: keep-alives go out every
 // third of a TTL, rounded up to the client's half-second tick.
 func ContactWindow(ttl time.Duration) time.Duration { return ttl/2 + 500*time.Millisecond }

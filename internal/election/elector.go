@@ -18,6 +18,8 @@ type Config struct {
 	TTL        time.Duration // asked for; a whole number of seconds from MinTTL to MaxTTL
 	AnswerMax  time.Duration // the longest promise in one answer
 	ReleaseNow bool          // on shutdown, release without waiting for promises
+	Grace      time.Duration // that the work needs to stop: by loss, it is told that much earlier
+	Barred     Cause         // not eligible at the start, and why; see SetEligible
 
 	Clock    Clock
 	Store    Store
@@ -66,6 +68,8 @@ func New(cfg Config) (*Elector, error) {
 		return nil, errors.New("election: identity and incarnation must not be empty")
 	case cfg.TTL < MinTTL || cfg.TTL > MaxTTL || cfg.TTL%time.Second != 0:
 		return nil, fmt.Errorf("election: TTL %v is not a whole number of seconds from %v to %v", cfg.TTL, MinTTL, MaxTTL)
+	case cfg.Grace < 0 || cfg.Grace > MaxGrace(cfg.TTL):
+		return nil, fmt.Errorf("election: grace %v is not from 0s to %v, what a TTL of %v allows", cfg.Grace, MaxGrace(cfg.TTL), cfg.TTL)
 	case cfg.AnswerMax <= 0:
 		return nil, fmt.Errorf("election: longest answer %v must be positive", cfg.AnswerMax)
 	case cfg.Clock == nil || cfg.Store == nil || cfg.Logger == nil:
@@ -78,7 +82,11 @@ func New(cfg Config) (*Elector, error) {
 		cfg: cfg, desk: newDesk(cfg.Clock, cfg.AnswerMax, cfg.Identity),
 		asks: make(chan func(*run)), ended: make(chan struct{}), census: make(chan struct{}, 1),
 	}
-	e.desk.publish(State{Phase: Connecting, Since: time.Now()}, facts{})
+	first := State{Phase: Connecting, Since: time.Now()}
+	if cfg.Barred != CauseNone {
+		first.Phase, first.Cause = Ineligible, cfg.Barred
+	}
+	e.desk.publish(first, facts{})
 	return e, nil
 }
 

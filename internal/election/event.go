@@ -95,30 +95,33 @@ type (
 		Stopped bool
 		Until   Instant
 	}
+	// EligibilityChanged: this elector may not campaign any more, or may again.
+	EligibilityChanged struct{ Barred Cause } // CauseNone: it may
 	// ShutdownAsked: the process is to stop.
 	ShutdownAsked struct{}
 )
 
-func (Tick) event()           {}
-func (SessionOpened) event()  {}
-func (SessionFailed) event()  {}
-func (SessionOver) event()    {}
-func (SessionClosed) event()  {}
-func (Renewed) event()        {}
-func (InTouch) event()        {}
-func (OwnKeyPut) event()      {}
-func (OwnKeyDeleted) event()  {}
-func (CampaignWon) event()    {}
-func (CampaignFailed) event() {}
-func (Confirmed) event()      {}
-func (KeyRebound) event()     {}
-func (Observed) event()       {}
-func (ValueSeen) event()      {}
-func (TermStopped) event()    {}
-func (TermLapsed) event()     {}
-func (WorkEnded) event()      {}
-func (ResignAsked) event()    {}
-func (ShutdownAsked) event()  {}
+func (Tick) event()               {}
+func (SessionOpened) event()      {}
+func (SessionFailed) event()      {}
+func (SessionOver) event()        {}
+func (SessionClosed) event()      {}
+func (Renewed) event()            {}
+func (InTouch) event()            {}
+func (OwnKeyPut) event()          {}
+func (OwnKeyDeleted) event()      {}
+func (CampaignWon) event()        {}
+func (CampaignFailed) event()     {}
+func (Confirmed) event()          {}
+func (KeyRebound) event()         {}
+func (Observed) event()           {}
+func (ValueSeen) event()          {}
+func (TermStopped) event()        {}
+func (TermLapsed) event()         {}
+func (WorkEnded) event()          {}
+func (ResignAsked) event()        {}
+func (EligibilityChanged) event() {}
+func (ShutdownAsked) event()      {}
 
 // action is something that the shell does for the core.
 type action interface{ action() }

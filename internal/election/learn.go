@@ -45,9 +45,9 @@ func (s *stepper) sessionFailed(ev SessionFailed) {
 	s.refusal = ev.Refusal
 	s.do(countSession{SessionNotOpen})
 	if ev.Refusal != "" {
-		s.enter(s.afterwards(), CauseRefused)
+		s.rest(CauseRefused)
 	} else if s.cause == CauseNone || s.cause == CauseRefused {
-		s.enter(s.afterwards(), CauseSessionLost)
+		s.rest(CauseSessionLost)
 	}
 }
 
@@ -62,7 +62,7 @@ func (s *stepper) sessionClosed() {
 		s.attempt = 0
 	}
 	s.stage = noSession
-	s.enter(s.afterwards(), s.ending.cause)
+	s.rest(s.ending.cause)
 	s.lease, s.key, s.term, s.ending, s.won = lease{}, ownKey{}, term{}, ending{}, false
 }
 
@@ -193,7 +193,7 @@ func (s *stepper) confirmed(ev Confirmed) {
 }
 
 func (s *stepper) beginTerm(deadline Instant) {
-	if !s.now.Before(deadline.Add(-Margin(s.lease.ttl))) {
+	if !s.now.Before(deadline.Add(-s.margin())) {
 		return
 	}
 	s.term = term{begun: true, working: true, deadline: deadline}

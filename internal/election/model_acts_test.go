@@ -40,6 +40,7 @@ const (
 	opStall
 	opShutdown
 	opResign
+	opBar   // or lets campaign again
 	opYield // resigns with the token: whoever got promises has stopped
 	opCrash
 	opRestart
@@ -283,6 +284,9 @@ func (m *machine) faultActs(w *world, i int, acts []act) []act {
 		if !c.core.ending.on {
 			add(opResign)
 		}
+	}
+	if b[fBar] > 0 && c.turn == betweenTurns && !c.stalled {
+		add(opBar)
 	}
 	if b[fCrash] > 0 {
 		add(opCrash)

@@ -37,6 +37,11 @@ func (m *machine) judgeYes(w *world, i int, token uint8) {
 		return
 	}
 	oldest := w.etcd.oldest()
+	if slot := w.etcd.tokenSlot(token); slot >= 0 && m.scope.grace > 0 {
+		if lease := w.etcd.leaseSlot(w.etcd.keys[slot].lease); lease >= 0 && w.etcd.leases[lease].until < w.now+m.scope.grace {
+			m.fail("time to stop", "%s says yes with token %d at %v; its lease can end at %v", modelNames[i], token, w.now, w.etcd.leases[lease].until)
+		}
+	}
 	switch {
 	case w.etcd.tokenSlot(token) < 0:
 		m.fail("a yes has its key", "%s says yes with token %d at %v; there is no such key", modelNames[i], token, w.now)
@@ -92,15 +97,20 @@ func (m *machine) lively(w *world) bool {
 		}
 	}
 	for i := range m.scope.cands {
-		if c := &w.cands[i]; c.alive() && inst(w.now) >= c.core.cooldown || m.scope.restarts && c.gone() {
+		if c := &w.cands[i]; c.eligible(w.now) || m.scope.restarts && c.gone() {
 			return true
 		}
 	}
 	return false
 }
 
-// alive reports whether a process may come to lead, now or after its cooldown, without being started anew.
+// alive reports whether a process may come to lead, now or some day, without being started anew.
 func (c *modelCand) alive() bool { return c.up && !c.stalled && !c.core.shutdown && !c.core.fenced }
+
+// eligible reports whether a process may come to lead now, as it is.
+func (c *modelCand) eligible(now tick) bool {
+	return c.alive() && c.core.barred == CauseNone && inst(now) >= c.core.cooldown
+}
 
 // gone reports whether a process has died or ended.
 func (c *modelCand) gone() bool { return !c.up || c.core.done }
@@ -254,7 +264,7 @@ func (m *machine) fairActBut(w *world, but op) (act, bool) {
 	}
 	anyUp := false
 	for i := range m.scope.cands {
-		anyUp = anyUp || w.cands[i].alive()
+		anyUp = anyUp || w.cands[i].eligible(w.now)
 	}
 	for i := range m.scope.cands {
 		if c := &w.cands[i]; c.gone() {

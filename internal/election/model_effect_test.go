@@ -12,8 +12,8 @@ var effectNames = [numFaults + 1]string{
 	fOldRevoke: "a deposed leader had a live lease revoked", fPause: "a process woke with a term that had ended",
 	fPreempt: "time passed within a turn", fReader: "a reader was overtaken within its evaluation",
 	fPoll: "a promise outlasted its term, or a poller was told no", fShutdown: "a process wound up and ended",
-	fResign: "a process wound a term up that it had been asked to resign",
-	fCrash:  "a dead process's key ran out", fWorkReturns: "work returned on its own",
+	fBar: "a candidacy ended because it was not eligible", fResign: "a process wound a term up that it had been asked to resign",
+	fCrash: "a dead process's key ran out", fWorkReturns: "work returned on its own",
 	fOperator: "a candidate gave up because of somebody's hand", fRestore: "a process saw that etcd went back",
 	fStall: "the key of a loop that stands still ran out", fStamp: "a header told another raft term than the request's",
 	fZombie: "a request that was given up changed something", fStraggler: "a call ended in the session after its own",
@@ -49,6 +49,7 @@ func (m *machine) effectOfPolls(w *world) {
 // effectOfStep: what an event made the core do.
 func (m *machine) effectOfStep(w *world, old, next *core) {
 	m.effectIf(next.done && next.shutdown, fShutdown)
+	m.effectIf(old.stage == closing && next.stage != closing && old.ending.cause == CauseUnhealthy, fBar)
 	m.effectIf(old.stage == closing && next.stage != closing && old.ending.cause == CauseResigned, fResign)
 	if next.ending.on && !old.ending.on && m.used(w, fOperator) {
 		m.effectIf(slices.Contains([]Cause{CauseKeyDeleted, CauseKeyOverwritten, CauseLeaseExpired}, next.ending.cause), fOperator)

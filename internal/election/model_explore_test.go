@@ -19,6 +19,7 @@ type scope struct {
 	horizon    tick
 	grid       tick
 	releaseNow bool // shutdown does not wait for promises
+	grace      tick // that work needs to stop
 	restarts   bool // a killed process may come back
 	observe    bool // candidates observe the oldest key
 	breaks     bool // sessions may break, at the price of a loss

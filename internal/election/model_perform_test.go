@@ -204,6 +204,13 @@ func (m *machine) doFault(w *world, a act) {
 				p.freed = m.scope.releaseNow
 			}
 		}
+	case opBar:
+		b.take(fBar)
+		barred := CauseUnhealthy
+		if c.core.barred != CauseNone {
+			barred = CauseNone
+		}
+		m.handle(w, i, EligibilityChanged{Barred: barred}, false)
 	case opResign:
 		b.take(fResign)
 		m.handle(w, i, ResignAsked{Token: c.core.key.token, Until: inst(w.now + modelTTL/2)}, false)
@@ -281,7 +288,7 @@ func (m *machine) operate(w *world, a act) {
 func (m *machine) start(w *world, i int) {
 	n := w.cands[i].incarnation + 1
 	w.cands[i] = modelCand{up: true, incarnation: n}
-	w.cands[i].core = core{releaseNow: m.scope.releaseNow, phase: Connecting}
+	w.cands[i].core = core{releaseNow: m.scope.releaseNow, grace: m.scope.grace.duration(), phase: Connecting}
 	m.handle(w, i, Tick{}, false)
 }
 

@@ -116,6 +116,7 @@ var opNames = [...]string{
 	opWorkEnds: "the work ends", opPoll: "answers a poller", opRead: "a reader is stopped within its evaluation",
 	opEndRead: "the stopped reader goes on", opPause: "the process is stopped", opWake: "the process goes on",
 	opStall: "the loop stands still for good", opShutdown: "is asked to stop",
+	opBar:    "is not eligible any more, or again",
 	opResign: "is asked to resign", opYield: "is told by its worker, which has stopped, to resign", opCrash: "is killed", opRestart: "is started again",
 	opElect: "another etcd leader is elected", opPromote: "the etcd leader is promoted", opDecide: "etcd finds expired and proposes to revoke lease",
 	opOldDecide: "the deposed etcd leader finds expired and forwards a revoke of lease", opRevoke: "etcd revokes lease",

@@ -52,6 +52,7 @@ const (
 	fReader             // a reader stopped within an evaluation
 	fPoll               // a promise given to a poller
 	fShutdown           // a process asked to stop
+	fBar                // an elector not eligible any more, or again
 	fResign             // a leader asked to give the lead up, with a cooldown or with its worker's word
 	fCrash              // a process killed; it may come back
 	fWorkReturns        // work that returns on its own

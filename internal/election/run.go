@@ -70,12 +70,13 @@ type run struct {
 func newRun(e *Elector, lead Lead) *run {
 	r := &run{
 		Elector: e,
-		core:    core{releaseNow: e.cfg.ReleaseNow, phase: Connecting},
+		core:    core{releaseNow: e.cfg.ReleaseNow, grace: e.cfg.Grace, barred: e.cfg.Barred},
 		lead:    lead,
 		timer:   time.NewTimer(0),
 		events:  make(chan Event, 64),
 	}
 	r.state, _ = e.desk.watch()
+	r.core.enter(r.state.Phase, r.state.Cause)
 	r.over, r.end = context.WithCancel(context.Background())
 	r.opening, r.stopOpening = context.WithCancel(r.over)
 	return r
@@ -160,7 +161,7 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 	if c.leading() {
 		s.Token = c.key.token
 		s.Leader = Candidate{Identity: r.cfg.Identity, Incarnation: r.cfg.Incarnation, Token: s.Token}
-		f.term, f.token, f.deadline, f.margin = true, s.Token, c.term.deadline, Margin(c.lease.ttl)
+		f.term, f.token, f.deadline, f.margin = true, s.Token, c.term.deadline, c.margin()
 		f.leaseEnd = c.term.deadline
 	}
 	if s.Phase != old.Phase {

@@ -23,8 +23,6 @@ type stepper struct {
 
 func (s *stepper) do(a action) { s.actions = append(s.actions, a) }
 
-func (s *stepper) enter(p Phase, cause Cause) { s.phase, s.cause = p, cause }
-
 // expire ends what has run out.
 func (s *stepper) expire() {
 	if s.stage != open {
@@ -89,6 +87,8 @@ func (s *stepper) learn(ev Event) {
 		}
 	case ResignAsked:
 		s.resignAsked(ev)
+	case EligibilityChanged:
+		s.eligibilityChanged(ev.Barred)
 	case ShutdownAsked:
 		s.shutdownAsked()
 	}
@@ -108,18 +108,22 @@ func (s *stepper) end(e ending) {
 		s.enter(SteppingDown, e.cause)
 		return
 	}
-	s.enter(s.afterwards(), e.cause)
+	s.rest(e.cause)
 }
 
-// afterwards is the phase that follows a session.
-func (s *stepper) afterwards() Phase {
+// rest enters the phase that follows a session, for a cause, unless what keeps the elector from the next
+// candidacy is one of its own.
+func (s *stepper) rest(cause Cause) {
 	switch {
 	case s.fenced:
-		return Fenced
+		s.enter(Fenced, cause)
+	case s.barred != CauseNone:
+		s.enter(Ineligible, s.barred)
 	case s.now.Before(s.cooldown):
-		return Ineligible
+		s.enter(Ineligible, cause)
+	default:
+		s.enter(Connecting, cause)
 	}
-	return Connecting
 }
 
 // keyGone ends a candidacy whose key somebody deleted: there is nothing left to protect by waiting.
@@ -160,6 +164,19 @@ func (s *stepper) resignAsked(ev ResignAsked) {
 		return
 	}
 	s.end(ending{cause: CauseResigned, release: true, promises: !ev.Stopped})
+}
+
+// eligibilityChanged ends the candidacy of an elector that may not campaign any more. Promises are waited
+// for: nobody has said that whoever got them has stopped. One that may again takes it up in pursueCandidacy.
+func (s *stepper) eligibilityChanged(barred Cause) {
+	s.barred = barred
+	switch {
+	case barred == CauseNone || s.fenced:
+	case s.stage == open && s.phase != Ineligible:
+		s.end(ending{cause: barred, release: true, promises: true})
+	case s.stage != closing:
+		s.enter(Ineligible, barred)
+	}
 }
 
 func (s *stepper) shutdownAsked() {

@@ -1,0 +1,133 @@
+package election_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+func (m *member) bar(cause election.Cause) error {
+	ctx, cancel := context.WithTimeout(context.Background(), ttl)
+	defer cancel()
+	return m.Bar(ctx, cause)
+}
+
+func TestLeaderThatIsNotEligibleAnyMoreStepsDownByChoice(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		a := f.join("a", nil)
+		a.awaitPhase(election.Leader)
+		b := f.join("b", nil)
+		b.awaitPhase(election.Follower)
+		yes := a.Answer(time.Minute)
+		if err := a.bar(election.CauseUnhealthy); err != nil {
+			t.Fatal(err)
+		}
+		if now := a.Look(); now.Leading || now.Cause != election.CauseUnhealthy {
+			t.Errorf("barred: %+v", now)
+		}
+		b.awaitPhase(election.Leader)
+		if f.clock.Now() < yes.ExpiresAt {
+			t.Errorf("b leads at %v, promised until %v", f.clock.Now(), yes.ExpiresAt)
+		}
+		s := a.await("naming b", func(s election.State) bool { return s.Leader.Identity == "b" })
+		if s.Phase != election.Ineligible || s.Cause != election.CauseUnhealthy || f.cluster.Candidates() != 1 {
+			t.Errorf("%d keys stand; barred: %+v", f.cluster.Candidates(), s)
+		}
+		if err := a.bar(election.CauseNone); err != nil {
+			t.Fatal(err)
+		}
+		a.awaitPhase(election.Follower)
+	})
+}
+
+func TestCandidateThatIsNotEligibleLeavesTheQueue(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		a := f.join("a", nil)
+		a.awaitPhase(election.Leader)
+		b := f.join("b", nil)
+		b.awaitPhase(election.Follower)
+		if err := b.bar(election.CauseDrained); err != nil {
+			t.Fatal(err)
+		}
+		b.await("an open session without a key", func(s election.State) bool { return s.Phase == election.Ineligible && s.Leader.Identity == "a" })
+		a.stop()
+		<-a.done
+		b.await("nobody", func(s election.State) bool { return s.Leader.Token == 0 })
+		if f.cluster.Candidates() != 0 {
+			t.Errorf("%d keys stand", f.cluster.Candidates())
+		}
+		b.bar(election.CauseNone)
+		b.awaitPhase(election.Leader)
+	})
+}
+
+func TestElectorThatIsNotEligibleAtTheStartWaits(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		a := f.join("a", nil, func(c *election.Config) { c.Barred = election.CauseUnhealthy })
+		s := a.await("a session", func(s election.State) bool { return s.Lease != 0 })
+		if s.Phase != election.Ineligible || s.Cause != election.CauseUnhealthy || s.EverRegistered {
+			t.Errorf("before the first check: %+v", s)
+		}
+		a.bar(election.CauseNone)
+		a.awaitPhase(election.Leader)
+		a.stop()
+		<-a.done
+		if err := a.bar(election.CauseUnhealthy); !errors.Is(err, election.ErrNoSession) {
+			t.Errorf("told after its end: %v", err)
+		}
+	})
+}
+
+func TestWorkThatNeedsTimeToStopIsToldThatMuchBeforeTheLeaseCanExpire(t *testing.T) {
+	const grace = 2500 * time.Millisecond
+	inBubble(t, func(f *fleet) {
+		var told atomic.Int64
+		a := f.join("a", func(ctx context.Context, _ election.Term) error {
+			<-ctx.Done()
+			told.Store(int64(f.clock.Now()))
+			time.Sleep(grace) // of the bubble's time
+			return nil
+		}, func(c *election.Config) { c.Grace = grace })
+		s := a.awaitPhase(election.Leader)
+		b := f.join("b", nil)
+		b.awaitPhase(election.Follower)
+		if now := a.Look(); !now.Leading || now.LeaseLeft < grace {
+			t.Fatalf("leads with %+v", now)
+		}
+		a.cut.Store(true)
+		down := a.awaitPhase(election.SteppingDown)
+		if down.Cause != election.CauseLeaseExpired {
+			t.Errorf("cause %s", down.Cause)
+		}
+		left := a.Look().LeaseLeft
+		a.cut.Store(false) // a late renewal does not undo it
+		b.awaitPhase(election.Leader)
+		if told.Load() == 0 || left < grace {
+			t.Errorf("told at %v, %v before the lease could expire", told.Load(), left)
+		}
+		if again, _ := a.Watch(); again.Token == s.Token {
+			t.Error("the term goes on")
+		}
+	})
+}
+
+func TestGraceThatTheTTLHasNoRoomForIsRefused(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		cfg := election.Config{
+			Identity: "a", Incarnation: "1", TTL: ttl, AnswerMax: time.Second, Clock: f.clock,
+			Store: f.cluster.Store("a", "1"), Logger: slog.New(slog.DiscardHandler), Grace: election.MaxGrace(ttl) + 1,
+		}
+		if _, err := election.New(cfg); err == nil {
+			t.Error("taken")
+		}
+		cfg.Grace--
+		if _, err := election.New(cfg); err != nil {
+			t.Error(err)
+		}
+	})
+}

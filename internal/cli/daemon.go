@@ -18,6 +18,7 @@ import (
 	"github.com/elector-dev/elector/internal/httpapi"
 	"github.com/elector-dev/elector/internal/metrics"
 	"github.com/elector-dev/elector/internal/statusfile"
+	"github.com/elector-dev/elector/internal/work"
 )
 
 // daemon is the parts of a running elector. Making one reads the files that the settings name, and
@@ -25,6 +26,7 @@ import (
 type daemon struct {
 	elector *election.Elector
 	api     *httpapi.API
+	holds   *work.Holds
 }
 
 // newDaemon builds the parts. Its errors are mistakes in the settings.
@@ -54,7 +56,12 @@ func newDaemon(cfg config.Config, log *slog.Logger) (*daemon, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	barred := election.CauseNone
+	if cfg.RequireHold {
+		barred = election.CauseUnhealthy
+	}
 	elector, err := election.New(election.Config{
+		Barred:      barred,
 		Identity:    cfg.ID,
 		Incarnation: incarnation,
 		Election:    cfg.Path(),
@@ -80,11 +87,16 @@ func newDaemon(cfg config.Config, log *slog.Logger) (*daemon, error) {
 			return nil, usageError{err}
 		}
 	}
+	holds := work.NewHolds(work.HoldsConfig{Elector: elector, Clock: bootClock{}, Required: cfg.RequireHold, Drain: cfg.DrainTimeout})
 	api := httpapi.New(httpapi.Config{
+		Holds: httpapi.Holds{
+			Open:    func(ctx context.Context) (httpapi.Hold, error) { return holds.Open(ctx) },
+			Timeout: cfg.HoldTimeout,
+		},
 		Elector: elector, Election: cfg.Path(), Metrics: m.Handler(), Logger: log,
 		Writes: httpapi.Writes{Exposed: cfg.Exposed(), Hosts: cfg.AllowedHosts, TokenFile: cfg.HTTPTokenFile},
 	})
-	return &daemon{elector: elector, api: api}, nil
+	return &daemon{elector: elector, api: api, holds: holds}, nil
 }
 
 // serve runs the daemon until ctx ends or a listener breaks. It listens before it looks for etcd, which
@@ -113,7 +125,7 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, stderr io.
 	ended := make(chan struct{}) // the key has been given up
 	group.Go(func() error {
 		defer close(ended)
-		return d.elector.Run(running, publish(d.elector, cfg.Value, log))
+		return d.elector.Run(running, work.All(publish(d.elector, cfg.Value, log), d.holds.Lead))
 	})
 	group.Go(func() error {
 		select {

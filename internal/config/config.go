@@ -22,6 +22,10 @@ type Config struct {
 
 	Value string // that the leader shares at the start of each term; empty: none
 
+	RequireHold  bool          // eligible only while a worker holds
+	HoldTimeout  time.Duration // a hold that has sent nothing for so long is cut; 0: never
+	DrainTimeout time.Duration // how long after a term's end holds may stay open
+
 	HTTP           string   // address of the listener for programs; empty: no server
 	ProbeHTTP      string   // address of the read-only listener; empty: no server
 	ProbeWebConfig string   // file with TLS and basic auth of the read-only listener; empty: neither

@@ -58,6 +58,8 @@ func TestEachMistakeIsOneSentenceWithItsValuesAndTheRemedy(t *testing.T) {
 		{[]string{"--http=unix:/run/elector/http.sock", "--probe-http=unix:p"}, ""},
 		{[]string{"--status-file=/run/a", "--leader-file=/run/a"}, `--status-file and --leader-file are both "/run/a": name two files`},
 		{[]string{"--probe-http-web-config=f"}, `--probe-http-web-config "f" is set and --probe-http is "": set both or neither`},
+		{[]string{"--hold-timeout=-1s"}, `--hold-timeout -1s is below 0s: set a time, as in 10s`},
+		{[]string{"--require-hold", "--http="}, `--require-hold is set and --http is "", where holds are taken: set an address, or do not require one`},
 		{[]string{"--http=unix:"}, `--http "unix:" names no socket: write unix:/path with a path of at most 107 bytes`},
 		{[]string{"--http=unix:/run/"}, `--http "unix:/run/" names no socket: write unix:/path with a path of at most 107 bytes`},
 		{[]string{"--http=unix:a", "--probe-http=unix:a"}, `--http and --probe-http want the same socket "a": give one of them another`},

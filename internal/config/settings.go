@@ -31,13 +31,14 @@ const envPrefix = "ELECTOR_"
 const (
 	groupElection = "Election"
 	groupPromise  = "Lease and promises"
+	groupWork     = "Workers"
 	groupHTTP     = "HTTP"
 	groupFiles    = "Files"
 	groupEtcd     = "Access to etcd"
 	groupProcess  = "Process"
 )
 
-var groups = []string{groupElection, groupPromise, groupHTTP, groupFiles, groupEtcd, groupProcess}
+var groups = []string{groupElection, groupPromise, groupWork, groupHTTP, groupFiles, groupEtcd, groupProcess}
 
 // settings is the table. The order is that of the help.
 var settings = []setting{
@@ -67,6 +68,16 @@ var settings = []setting{
 	{name: "shutdown-release", group: groupPromise, arg: "promised|now", preset: string(ReleasePromised),
 		help: "on shutdown, give the key up when all promises have run out, or now",
 		kind: choice(func(c *Config) *Release { return &c.ShutdownRelease }, ReleasePromised, ReleaseNow)},
+
+	{name: "require-hold", group: groupWork, preset: "false",
+		help: "be eligible only while a worker keeps POST /hold open",
+		kind: boolean(func(c *Config) *bool { return &c.RequireHold })},
+	{name: "hold-timeout", group: groupWork, arg: "DURATION", preset: "0s",
+		help: "cut a hold whose worker has sent nothing for so long; 0s: never",
+		kind: duration(func(c *Config) *time.Duration { return &c.HoldTimeout })},
+	{name: "drain-timeout", group: groupWork, arg: "DURATION", preset: "10s",
+		help: "how long holds that were told a yes may stay open after a term, before they are cut",
+		kind: duration(func(c *Config) *time.Duration { return &c.DrainTimeout })},
 
 	{name: "http", group: groupHTTP, arg: "ADDRESS", preset: "127.0.0.1:4040",
 		help: "listener for programs, or unix:/path; empty: no server",

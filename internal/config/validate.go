@@ -42,6 +42,14 @@ func (c *Config) mistakes() []mistake {
 	if c.ProbeWebConfig != "" && c.ProbeHTTP == "" {
 		v.wrong("--probe-http-web-config %q is set and --probe-http is %q: set both or neither", []any{c.ProbeWebConfig, ""}, "probe-http-web-config", "probe-http")
 	}
+	for name, d := range map[string]time.Duration{"hold-timeout": c.HoldTimeout, "drain-timeout": c.DrainTimeout} {
+		if d < 0 {
+			v.wrong("--%s %v is below 0s: set a time, as in 10s", []any{name, d}, name)
+		}
+	}
+	if c.RequireHold && c.HTTP == "" {
+		v.wrong("--require-hold is set and --http is %q, where holds are taken: set an address, or do not require one", []any{""}, "require-hold", "http")
+	}
 	v.hosts(c.AllowedHosts)
 	if c.StatusFile != "" && c.StatusFile == c.LeaderFile {
 		v.wrong("--status-file and --leader-file are both %q: name two files", []any{c.StatusFile}, "status-file", "leader-file")

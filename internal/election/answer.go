@@ -55,7 +55,10 @@ func newDesk(clock Clock, answerMax time.Duration, identity string) *desk {
 // answer evaluates leadership now and records the promise that a yes is: at most limit long, and none
 // if limit is zero. The clock is read under the read lock and ends of terms take the write lock, so
 // that no reader which was preempted in between can say yes after the key has gone.
-func (d *desk) answer(limit time.Duration) Answer {
+func (d *desk) answer(limit time.Duration) Answer { return d.evaluate(limit, &d.promised) }
+
+// evaluate is answer, with the promise put down where it belongs.
+func (d *desk) evaluate(limit time.Duration, promised *atomic.Int64) Answer {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	a := Answer{State: d.state}
@@ -66,7 +69,7 @@ func (d *desk) answer(limit time.Duration) Answer {
 			a.Leading = true
 			a.ExpiresIn = min(left, limit, d.answerMax)
 			a.ExpiresAt = a.At.Add(a.ExpiresIn)
-			d.promise(a.ExpiresAt)
+			raise(promised, a.ExpiresAt)
 		} else {
 			d.over.Store(true) // a no is never followed by a yes of the same term
 		}
@@ -81,10 +84,13 @@ func (d *desk) answer(limit time.Duration) Answer {
 }
 
 // promise raises the end of all promises given.
-func (d *desk) promise(until Instant) {
+func (d *desk) promise(until Instant) { raise(&d.promised, until) }
+
+// raise makes an instant that others may raise too no earlier than until.
+func raise(promised *atomic.Int64, until Instant) {
 	for {
-		old := d.promised.Load()
-		if int64(until) <= old || d.promised.CompareAndSwap(old, int64(until)) {
+		old := promised.Load()
+		if int64(until) <= old || promised.CompareAndSwap(old, int64(until)) {
 			return
 		}
 	}

@@ -54,6 +54,7 @@ type Config struct {
 	Elector  Elector
 	Election string       // "<namespace>/<name>", as bodies show it
 	Metrics  http.Handler // answers /metrics
+	Holds    Holds        // of workers; the zero value takes none
 	Writes   Writes       // who may change something
 	Logger   *slog.Logger // is told of handlers that panic; nil: nobody is
 }
@@ -65,6 +66,7 @@ type API struct {
 	logger  *slog.Logger
 	self    Status // the fields that never change
 	guard   *guard
+	holds   Holds
 
 	met atomic.Bool // a probe has found this elector ineligible and in contact with etcd
 }
@@ -78,6 +80,7 @@ func New(cfg Config) *API {
 		elector: cfg.Elector,
 		scrape:  cfg.Metrics,
 		guard:   newGuard(cfg.Writes),
+		holds:   cfg.Holds,
 		logger:  cfg.Logger,
 		self: Status{
 			Election:    clean(cfg.Election),

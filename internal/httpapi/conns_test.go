@@ -172,3 +172,15 @@ func TestHandlerPanicLeavesItsConnectionIdle(t *testing.T) {
 		t.Error("still busy")
 	}
 }
+
+func TestConnectionMakesRoomOnce(t *testing.T) {
+	conns := newConns(1)
+	for range 3 { // sooner than the server finds any of them closed
+		near, far := net.Pipe()
+		defer near.Close()
+		conns.admit(t.Context(), far)
+	}
+	if len(conns.at) != 1 || conns.list.Len() != 1 {
+		t.Errorf("%d connections, %d in the list", len(conns.at), conns.list.Len())
+	}
+}

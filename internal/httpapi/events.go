@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -20,12 +21,19 @@ const (
 // events streams the states. The id of each is its position, so that a reader sees by gaps what it was
 // too slow for, and can resume.
 func (a *API) events(w http.ResponseWriter, r *http.Request, q query) {
+	s := a.states(r, q)
+	_ = s.serve(w, r, q) // however it has ended, there is nobody to tell
+}
+
+// states is the stream of the elector's states.
+func (a *API) states(r *http.Request, q query) stream {
 	known, ok := parsePosition(r.Header.Get("Last-Event-ID"))
 	if !ok {
 		known = q.after // second, since a browser that reconnects repeats its first query
 	}
 	s := stream{
 		elector: a.elector,
+		answer:  a.elector.Answer,
 		opening: "retry: 1000\n\n",
 		closing: "event: end\ndata: {\"reason\":\"shutdown\"}\n\n",
 		limit:   a.limit(q),
@@ -44,7 +52,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, q query) {
 		s.opening += ": nothing new\n\n"
 		s.known = s.mark(now)
 	}
-	s.serve(w, r, q)
+	return s
 }
 
 // sse streams the body of "/" whenever it names another leader, in the form of nais/elector: nothing but
@@ -52,6 +60,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, q query) {
 func (a *API) sse(w http.ResponseWriter, r *http.Request, q query) {
 	s := stream{
 		elector: a.elector,
+		answer:  a.elector.Answer,
 		limit:   a.elector.AnswerMax(),
 		mark: func(now election.Answer) mark {
 			leader := a.named(now)
@@ -61,16 +70,18 @@ func (a *API) sse(w http.ResponseWriter, r *http.Request, q query) {
 			return append(append([]byte("data: "), encode(a.oldBody(answer))...), "\n\n"...)
 		},
 	}
-	s.serve(w, r, q)
+	_ = s.serve(w, r, q) // as above
 }
 
 // stream is what a reader is told and has been told. It belongs to the goroutine of its request.
 type stream struct {
 	elector Elector
-	opening string        // said before all events
-	closing string        // said after the last state, when the elector has ended
-	limit   time.Duration // the longest promise in an event
-	renewal time.Duration // the age at which a yes is told anew; 0: it is not
+	answer  func(limit time.Duration) election.Answer // where its promises are put down
+	end     <-chan struct{}                           // ends the stream; nil: only the others do
+	opening string                                    // said before all events
+	closing string                                    // said after the last state, when the elector has ended
+	limit   time.Duration                             // the longest promise in an event
+	renewal time.Duration                             // the age at which a yes is told anew; 0: it is not
 	mark    func(election.Answer) mark
 	event   func(election.Answer) []byte
 
@@ -89,13 +100,16 @@ type mark struct {
 
 // serve tells the reader until the elector has ended, the reader has gone or does not take a write in
 // time. While a write is held up states pass by; the next event is of the newest.
-func (s *stream) serve(w http.ResponseWriter, r *http.Request, q query) {
+//
+// The error is that of the write, or what ended the request; nil when the stream was brought to its end, or
+// did not begin.
+func (s *stream) serve(w http.ResponseWriter, r *http.Request, q query) error {
 	if statusOnly(r) {
 		w.WriteHeader(http.StatusOK)
-		return
+		return nil
 	}
 	if !q.seats.take(w, r) {
-		return
+		return nil
 	}
 	defer q.seats.leave()
 	conn := http.NewResponseController(w)
@@ -113,21 +127,25 @@ func (s *stream) serve(w http.ResponseWriter, r *http.Request, q query) {
 		if len(text) > 0 {
 			// A writer that has no deadlines has none to set.
 			_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-			if _, err := w.Write(text); err != nil || conn.Flush() != nil {
-				return
+			if _, err := w.Write(text); err != nil {
+				return err
 			}
-			_ = conn.SetReadDeadline(time.Time{}) // not before: a body that was announced holds the first write up
+			if err := conn.Flush(); err != nil {
+				return err
+			}
 			s.wrote, text = time.Now(), text[:0]
 		}
 		if state.Ended {
-			return
+			return nil
 		}
 		timer.Reset(s.rest(now))
 		select {
 		case <-changed:
 		case <-timer.C:
+		case <-s.end:
+			return nil
 		case <-r.Context().Done():
-			return
+			return context.Cause(r.Context())
 		}
 	}
 }
@@ -137,7 +155,7 @@ func (s *stream) compose(text []byte, now election.Answer) []byte {
 	switch {
 	case s.mark(now) != s.known, s.renewIn(now) <= 0:
 		s.told = time.Now()
-		answer := s.elector.Answer(s.limit)
+		answer := s.answer(s.limit)
 		s.known = s.mark(answer)
 		return append(text, s.event(answer)...)
 	case len(text) == 0 && time.Since(s.wrote) >= heartbeat:

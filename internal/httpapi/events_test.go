@@ -273,31 +273,42 @@ func TestStreamEndsWithItsReader(t *testing.T) {
 func TestStreamTellsWithinASecondThatContactIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)
-		_, b := f.pair()
-		events, sse := b.open("/events"), b.open("/sse")
-		events.next()
-		first := events.next()
+		a, b := f.pair()
+		leader, follower, sse := a.open("/events"), b.open("/events"), b.open("/sse")
+		ids := map[string]bool{}
+		for _, r := range []*reader{leader, follower} {
+			r.next()
+			ids[r.next().id] = true
+		}
 		sse.next()
-		f.cluster.Inject(func(identity, _ string) electiontest.Fault {
-			if identity == "b" {
-				return electiontest.NeverReplies
-			}
-			return electiontest.None
-		})
+		f.cluster.Inject(func(string, string) electiontest.Fault { return electiontest.NeverReplies })
+		told := make(chan event, 2)
 		named := make(chan event, 1)
+		go func() { told <- leader.next() }()
+		go func() { told <- follower.next() }()
 		go func() { named <- sse.next() }()
-		e := events.next()
-		got := stateOf(t, e.data)
-		if now := b.Look(); e.id != first.id || got.Connected || got.Leader.Identity != "" || now.Seq != got.Seq {
-			t.Errorf("%+v, and there is %+v", e, now)
+		limit := election.ContactWindow(10*time.Second) + lookEvery
+		for range 2 {
+			e := <-told
+			if got := stateOf(t, e.data); !ids[e.id] || got.Connected || got.Leading != (got.Identity == "a") || e.after > limit {
+				t.Errorf("told after %v, of at most %v: %+v", e.after, limit, e)
+			}
 		}
-		if limit := election.ContactWindow(10*time.Second) + lookEvery; e.after > limit {
-			t.Errorf("told after %v, which is more than %v", e.after, limit)
-		}
-		if e := <-named; !strings.HasPrefix(e.data, `{"name":"","last_update"`) {
+		if e := <-named; !strings.HasPrefix(e.data, `{"name":"","last_update"`) || e.after > limit {
 			t.Errorf("/sse: %+v", e)
 		}
 	})
+}
+
+func TestStreamsLeaveRoomForOthers(t *testing.T) {
+	e := following()
+	e.now.Ended = true // so that each ends at once
+	h := newAPI(e).Main()
+	for range maxHeld + 1 {
+		if rec := askOf(h, http.MethodGet, "/sse"); rec.Code != http.StatusOK {
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+	}
 }
 
 func TestOldStreamTellsWhoLeadsAndNothingElse(t *testing.T) {
@@ -308,12 +319,14 @@ func TestOldStreamTellsWhoLeadsAndNothingElse(t *testing.T) {
 		if e := r.next(); !strings.HasPrefix(e.data, `{"name":"a",`) || !strings.Contains(e.data, `"is_leader":false`) || e.id+e.name+e.retry != "" || e.after != 0 {
 			t.Errorf("first %+v", e)
 		}
-		seq := b.Look().Seq
+		seq, told := b.Look().Seq, make(chan event, 1)
+		go func() { told <- r.next() }()
+		time.Sleep(lookEvery / 2)
 		if _, err := a.PutValue(t.Context(), election.ValuePut{Bytes: []byte("x"), Token: a.Look().Token}); err != nil {
 			t.Fatal(err)
 		}
 		b.await("seeing the value", func(now election.Answer) bool { return now.Seq > seq })
-		if e := r.next(); e != (event{comment: "heartbeat", after: heartbeat}) {
+		if e := <-told; e != (event{comment: "heartbeat", after: heartbeat}) {
 			t.Errorf("for a value it tells %+v", e)
 		}
 		a.resign()

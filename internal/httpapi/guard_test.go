@@ -41,7 +41,13 @@ func (o order) send(h http.Handler) *httptest.ResponseRecorder {
 
 func guarded(e Elector, w Writes) *API {
 	scrape := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
-	return New(Config{Elector: e, Election: "shop/billing", Metrics: scrape, Writes: w})
+	open := func(ctx context.Context) (Hold, error) {
+		if s, ok := e.(*scripted); ok && s.err != nil {
+			return nil, s.err
+		}
+		return &grip{answer: e.Answer, fate: make(chan string, 1)}, nil
+	}
+	return New(Config{Elector: e, Election: "shop/billing", Metrics: scrape, Holds: Holds{Open: open}, Writes: w})
 }
 
 func TestOnlyThisHostsProgramsMayChangeSomething(t *testing.T) {

@@ -217,8 +217,13 @@ func (m *member) open(target string, headers ...string) *reader {
 
 func openOn(t *testing.T, conn net.Conn, target string, headers ...string) *reader {
 	t.Helper()
+	return openAs(t, conn, http.MethodGet, target, append([]string{"Host: elector"}, headers...)...)
+}
+
+func openAs(t *testing.T, conn net.Conn, method, target string, headers ...string) *reader {
+	t.Helper()
 	t.Cleanup(func() { conn.Close() })
-	lines := append([]string{"GET " + target + " HTTP/1.1", "Host: elector"}, headers...)
+	lines := append([]string{method + " " + target + " HTTP/1.1"}, headers...)
 	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

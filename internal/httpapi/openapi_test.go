@@ -112,15 +112,17 @@ func exchanges(doc *openapi3.T) []exchange {
 	for _, verb := range []order{
 		{method: http.MethodPut, path: "/value", body: "x", header: token},
 		{method: http.MethodPost, path: "/resign", header: token},
+		{method: http.MethodPost, path: "/hold", header: token},
 	} {
 		long, bad, bare := verb, verb, verb
 		long.body = strings.Repeat("x", election.MaxValue+1)
 		bad.header = map[string]string{"Elector-Token": "x"}
 		bare.header = map[string]string{"Elector-Request": "1"}
-		foreign := verb
+		wrong, foreign := verb, verb
+		wrong.path += "?unknown=1"
 		foreign.host = "evil.example.org"
 		all = append(all,
-			exchange{elector: leading(), order: verb}, exchange{elector: leading(), order: long}, exchange{elector: leading(), order: bad},
+			exchange{elector: leading(), order: verb}, exchange{elector: leading(), order: wrong}, exchange{elector: leading(), order: long}, exchange{elector: leading(), order: bad},
 			exchange{elector: leading(), order: bare}, exchange{elector: leading(), order: foreign},
 			exchange{elector: leading(), order: verb, writes: Writes{TokenFile: "one"}},
 			exchange{elector: failing(following(), election.ErrNotLeading), order: verb},
@@ -132,8 +134,9 @@ func exchanges(doc *openapi3.T) []exchange {
 		exchange{elector: failing(following(), errors.New("etcd is gone")), order: order{method: "GET", path: "/candidates"}})
 }
 
-// unseen are documented answers that only a crowd brings about; TestAsManyWaitAsMay does.
-var unseen = []string{"GET /events 503", "GET /sse 503", "GET /status 503", "GET /value 503"}
+// unseen are documented answers that only a crowd brings about (TestAsManyWaitAsMay does), or a setting
+// (TestHoldsAreRefused has it).
+var unseen = []string{"POST /hold 411", "GET /events 503", "GET /sse 503", "GET /status 503", "GET /value 503"}
 
 func TestEveryAnswerIsAsDocumentedAndEveryDocumentedAnswerComes(t *testing.T) {
 	doc := document(t)
@@ -183,7 +186,7 @@ func (x exchange) answer(t *testing.T) (*http.Request, *httptest.ResponseRecorde
 	}
 	rec := httptest.NewRecorder()
 	var w http.ResponseWriter = rec
-	if strings.HasPrefix(x.path, "/events") || strings.HasPrefix(x.path, "/sse") {
+	if strings.HasPrefix(x.path, "/events") || strings.HasPrefix(x.path, "/sse") || x.path == "/hold" {
 		w = untilFlushed{rec, cancel}
 	}
 	guarded(x.elector, x.writes).Main().ServeHTTP(w, req)

@@ -24,6 +24,7 @@ func (a *API) routes() []route {
 		{"/candidates", probing, mainOnly, noQuery, a.candidates},                   // the queue, from etcd
 		{"/history", probing, mainOnly, noQuery, a.history},                         // the latest terms
 		{"/value", publishing, mainOnly, params{waitParam, revisionParam}, a.value}, // the fleet's shared value; the leader puts it
+		{"/hold", methods{http.MethodPost}, mainOnly, params{maxParam}, a.hold},     // a worker that may act: a stream of states
 		{"/resign", methods{http.MethodPost}, mainOnly, noQuery, a.resign},          // give the lead up
 
 		// 503 when the process must be restarted.

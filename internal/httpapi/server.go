@@ -11,8 +11,9 @@ import (
 // It listens nowhere yet; the caller serves and shuts it down. Shutting down waits for requests that wait
 // or stream; they end by themselves once the elector has ended, so it comes after that.
 //
-// A handler that streams or waits lifts both ten-second limits for its own request through
-// http.ResponseController.
+// A handler that streams or waits puts its own answer's limit off through http.ResponseController. The
+// limit for a request is lifted by net/http once all of it has been read; one whose body never comes keeps
+// it, and is cut by it.
 func NewServer(h http.Handler) *http.Server { return newServer(h, maxConns) }
 
 func newServer(h http.Handler, most int) *http.Server {

@@ -44,20 +44,15 @@ func (s seats) leave() { <-s }
 // answered however many do.
 func (a *API) await(w http.ResponseWriter, r *http.Request, q query, wanted func(election.State) bool) bool {
 	state, changed := a.elector.Watch()
-	if q.wait == 0 || state.Ended || wanted(state) {
+	if q.wait == 0 || wanted(state) {
 		return true
 	}
 	if !q.seats.take(w, r) {
 		return false
 	}
 	defer q.seats.leave()
-	conn := http.NewResponseController(w)
-	// A writer that has no deadlines has none to lift.
-	_ = conn.SetReadDeadline(time.Time{})
-	defer func() {
-		_ = conn.SetReadDeadline(time.Now().Add(writeTimeout))
-		_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	}()
+	// A writer that has no deadline has none to put off.
+	defer func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) }()
 	timer := time.NewTimer(q.wait)
 	defer timer.Stop()
 	for !state.Ended && !wanted(state) {

@@ -28,6 +28,9 @@ const asElector = "ELECTOR_TEST_AS_ELECTOR"
 
 func TestMain(m *testing.M) {
 	devetcd.MaybeRunMember()
+	if address := os.Getenv(asWorker); address != "" {
+		os.Exit(beWorker(address))
+	}
 	if os.Getenv(asElector) != "" {
 		os.Exit(run())
 	}

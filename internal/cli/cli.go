@@ -115,7 +115,7 @@ func daemonCommand(name string, env []string) *cobra.Command {
 			tell(cmd, warnings)
 			return usageError{err}
 		}
-		return serve(cmd.Context(), cfg, warnings, cmd.ErrOrStderr())
+		return serve(cmd.Context(), cfg, warnings, env, cmd.ErrOrStderr())
 	}
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,7 @@ import (
 	"github.com/elector-dev/elector/internal/etcdstore"
 	"github.com/elector-dev/elector/internal/httpapi"
 	"github.com/elector-dev/elector/internal/metrics"
+	"github.com/elector-dev/elector/internal/sdnotify"
 	"github.com/elector-dev/elector/internal/statusfile"
 	"github.com/elector-dev/elector/internal/work"
 )
@@ -101,7 +103,7 @@ func newDaemon(cfg config.Config, log *slog.Logger) (*daemon, error) {
 
 // serve runs the daemon until ctx ends or a listener breaks. It listens before it looks for etcd, which
 // may be out of reach for as long as it likes.
-func serve(ctx context.Context, cfg config.Config, warnings []string, stderr io.Writer) error {
+func serve(ctx context.Context, cfg config.Config, warnings, env []string, stderr io.Writer) error {
 	log := newLogger(cfg, stderr)
 	for _, w := range warnings {
 		log.Warn("check the settings", "warning", w)
@@ -134,6 +136,9 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, stderr io.
 		case <-ended:
 		}
 		return nil
+	})
+	group.Go(func() error { // to the elector's end
+		return sdnotify.New(env, os.Getpid()).Run(context.Background(), d.elector, running.Done())
 	})
 	if files != nil {
 		group.Go(func() error { return files.Run(context.Background()) }) // to the elector's end

@@ -7,9 +7,9 @@
 // that uses a clock which stops in suspend, a process that the kernel cannot kill. There only the
 // fencing token protects. Instant exclusion when someone deletes keys or revokes leases behind the
 // program's back: it is noticed in milliseconds by a watch, and at the latest at the deadline. Sense
-// after a restore of etcd without --bump-revision: electors that lived through it refuse to lead;
-// others cannot know. (They refuse as well after one with it, if leadership had changed since the
-// snapshot, until they are restarted.) Anything through etcd's grpc-proxy, which answers renewals on its own. Clock
+// after a restore of etcd without --bump-revision: electors that lived through it, or kept state, refuse
+// to lead; others cannot know. (They refuse as well after one with it, if leadership had changed since the
+// snapshot, until a person lifts the fence.) Anything through etcd's grpc-proxy, which answers renewals on its own. Clock
 // rates that differ by 1 % or more over a TTL.
 //
 // # What is promised

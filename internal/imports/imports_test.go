@@ -22,6 +22,7 @@ const (
 	etcdstore = module + "/internal/etcdstore"
 	httpapi   = module + "/internal/httpapi"
 	metrics   = module + "/internal/metrics"
+	statedir  = module + "/internal/statedir"
 )
 
 // neverShipped are the commands that are not part of the product: they may
@@ -84,7 +85,7 @@ func TestElectionImportsOnlyTheStandardLibrary(t *testing.T) {
 // They meet in the elector's state and nowhere else, so that each can be read,
 // replaced or left out without the others.
 func TestPackagesAroundTheElectionDoNotImportOneAnother(t *testing.T) {
-	around := []string{etcdstore, httpapi, metrics}
+	around := []string{etcdstore, httpapi, metrics, statedir}
 	for _, from := range around {
 		graph := load(t, from)
 		if graph[election] == nil {

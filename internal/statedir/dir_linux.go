@@ -46,7 +46,26 @@ func Open(dir string, self Self) (*Dir, election.Past, error) {
 	return open(dir, self, h)
 }
 
+// Check says what Open would find wrong with the directory itself, if it is there, and changes nothing.
+func Check(dir string) error {
+	h, err := thisHost()
+	if err != nil {
+		return fmt.Errorf("--state-dir %q cannot be used: %w", dir, err)
+	}
+	folder, err := openFolder(dir, h)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		folder.Close()
+	}
+	return err
+}
+
 func open(path string, self Self, h host) (_ *Dir, _ election.Past, err error) {
+	if err := makeFolder(path); err != nil {
+		return nil, election.Past{}, err
+	}
 	folder, err := openFolder(path, h)
 	if err != nil {
 		return nil, election.Past{}, err

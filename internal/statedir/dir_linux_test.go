@@ -373,6 +373,9 @@ func TestThisHostTellsWhatIsNeeded(t *testing.T) {
 	}
 	must(t, err)
 	d.Close()
+	if _, _, err := Open("/proc", self("i1")); err == nil || !strings.Contains(err.Error(), "unknown kind (0x9fa0)") {
+		t.Errorf("/proc: %v", err)
+	}
 	if own := unix.Getpgrp(); !h.exists(own) || h.exists(1<<22+1) { // above any process id
 		t.Errorf("own group %d: %v, a group beyond all: %v", own, h.exists(own), h.exists(1<<22+1))
 	}

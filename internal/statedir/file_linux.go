@@ -17,12 +17,17 @@ const (
 	tempName  = "state.json.new"
 )
 
+// makeFolder makes the directory if it is not there.
+func makeFolder(path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("--state-dir %q cannot be made: %w: make the directory above it, or name another", path, err)
+	}
+	return nil
+}
+
 // openFolder opens a directory that nobody else can write to, on a file system of this host. What is done in it is
 // done through the open directory, wherever its path leads later.
 func openFolder(path string, h host) (*os.File, error) {
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("--state-dir %q cannot be made: %w: make the directory above it, or name another", path, err)
-	}
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("--state-dir %q cannot be opened as a directory: %w", path, err)

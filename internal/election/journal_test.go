@@ -98,8 +98,13 @@ func TestKeyIsInTheJournalBeforeItIsPutAndItsTokenBeforeTheFirstYes(t *testing.T
 		}}
 		a := f.join("a", nil, with(n))
 		for _, what := range []string{"key", "token"} {
-			if now := <-writing; now != what {
-				t.Fatalf("writes the %s, want the %s", now, what)
+			select {
+			case now := <-writing:
+				if now != what {
+					t.Fatalf("writes the %s, want the %s", now, what)
+				}
+			case <-time.After(10 * ttl): // of the bubble's time
+				t.Fatalf("never writes the %s", what)
 			}
 			synctest.Wait()
 			s, _ := a.Watch()
@@ -199,9 +204,11 @@ func TestFenceLastsUntilAPersonLiftsIt(t *testing.T) {
 		b.awaitPhase(election.Leader)
 		if s, _ := a.Watch(); s.Phase != election.Fenced || s.Cause != election.CauseTokenRegression || s.Lease != 0 || n.called("key") {
 			t.Errorf("after a restart: %+v", s)
+			return
 		}
 		if err := a.unfence(); err != nil {
-			t.Fatal(err)
+			t.Errorf("unfence: %v", err)
+			return
 		}
 		if past, _ := n.read(); past.Fenced != election.CauseNone || past.Seen.Revision >= 1000 {
 			t.Errorf("noted %+v", past)

@@ -77,19 +77,8 @@ func (d *dead) succeed() *candidate {
 	return d.bed.join("a", 3*time.Second, nil)
 }
 
-// awaitGone waits for the key's deletion and returns when it was seen.
-func (d *dead) awaitGone() election.Instant {
-	d.bed.t.Helper()
-	ctx, cancel := context.WithTimeout(d.bed.t.Context(), patience)
-	defer cancel()
-	for r := range d.bed.client.Watch(ctx, d.Key, clientv3.WithRev(d.created+1), clientv3.WithFilterPut()) {
-		if len(r.Events) > 0 {
-			return now()
-		}
-	}
-	d.bed.t.Fatal("the key does not go")
-	return 0
-}
+// gone tells when the key's deletion is seen.
+func (d *dead) gone() <-chan election.Instant { return d.bed.gone(d.Key, d.created+1) }
 
 // stands reports whether the key and the lease are as they were left.
 func (d *dead) stands() bool {
@@ -125,8 +114,9 @@ func TestKeyOfADeadProcessIsReleasedWhenItsPromisesHaveRunOut(t *testing.T) {
 			d := b.leaveKey()
 			change(b, d)
 			d.FreeAt = now().Add(700 * time.Millisecond)
+			gone := d.gone()
 			a := d.succeed()
-			if gone := d.awaitGone(); gone < d.FreeAt {
+			if gone := await(t, "the key's end", gone); gone < d.FreeAt {
 				t.Errorf("gone at %v, promised until %v", gone, d.FreeAt)
 			}
 			await(t, "forgetting it", d.forgot)
@@ -141,13 +131,14 @@ func TestKeyOfADeadProcessIsReleasedWhenItsPromisesHaveRunOut(t *testing.T) {
 func TestKeyOfADeadProcessStaysWhileItsWorkRuns(t *testing.T) {
 	d := newBed(t, startEtcd(t, devetcd.Options{}).Endpoints()).leaveKey()
 	d.stopped.Store(false)
+	gone := d.gone()
 	a := d.succeed()
-	a.awaitPhase(election.Follower)
 	for range 5 {
-		await(t, "looking for its work", d.asked)
-	}
-	if !d.stands() || a.Look().Leading {
-		t.Error("gone before its work")
+		select {
+		case <-d.asked:
+		case <-gone:
+			t.Fatal("gone before its work")
+		}
 	}
 	d.stopped.Store(true)
 	a.awaitPhase(election.Leader)
@@ -172,7 +163,9 @@ func TestKeyThatIsNotKnownToBeOfADeadProcessIsLeftAlone(t *testing.T) {
 			row.change(d)
 			a := d.succeed()
 			for said := ""; !strings.Contains(said, row.says); {
-				said = await(t, "a word about the key", d.told)
+				if said = await(t, "a word about the key", d.told); strings.HasPrefix(said, "released") {
+					t.Fatal("released")
+				}
 			}
 			a.leave() // joins what looked at the key
 			if !d.stands() || len(d.forgot) > 0 {

@@ -3,7 +3,7 @@ package election
 // Journal keeps what later processes of this elector are to know when this one has died. Calls come one after the
 // other from a goroutine that does nothing else, so they may block for as long as a disk does. A nil error
 // means that the entry outlasts a crash of the host. After an error it may be there or not, and goes with
-// the next one. No error costs the lead.
+// the next one. No error costs the lead, and neither does a call that hangs; but Run returns only after it.
 type Journal interface {
 	// Candidacy notes a key: before it is put, and once more with its token before the win counts. It takes
 	// the place of the one before.
@@ -45,7 +45,7 @@ type Predecessor struct {
 	// Stopped reports whether whatever its term drove has ended as well. An error says that this cannot be
 	// known here: its key is then left to its lease. It does not block.
 	Stopped func() (bool, error)
-	// Forget is called when its key is known to be gone. It may block for as long as a disk does.
+	// Forget is called when its key is known to be gone. It does not block.
 	Forget func()
 }
 

@@ -28,11 +28,13 @@ type Dir struct {
 	folder *os.File
 	lock   *os.File
 	host   host
-	own    string // incarnation
 
 	mu      sync.Mutex // guards the fields below; held while they are written to disk
 	state   state
 	written bool // state is what the file says
+
+	goneMu sync.Mutex // guards gone, for a slice operation
+	gone   []string   // incarnations whose keys are known to be gone, since the latest write
 }
 
 // Open takes a directory, which it makes if only the last part of its path is missing, and returns what earlier
@@ -70,7 +72,7 @@ func open(path string, self Self, h host) (_ *Dir, _ election.Past, err error) {
 	if err != nil {
 		return nil, election.Past{}, err
 	}
-	d := &Dir{folder: folder, host: h, own: self.Incarnation}
+	d := &Dir{folder: folder, host: h}
 	defer func() {
 		if err != nil {
 			d.Close()
@@ -176,11 +178,22 @@ func (d *Dir) Work(group int) error {
 	return d.change(func(_ *state, own *process) { own.Group = group })
 }
 
-// forget drops a dead process whose key is gone. A failure is no matter: the next process finds that out again.
+// forget drops a dead process whose key is gone, with the next entry: a session waits for it, and must not wait for a
+// disk. If there is none, the next process finds out again.
 func (d *Dir) forget(incarnation string) {
-	_ = d.change(func(s *state, _ *process) {
-		s.Processes = slices.DeleteFunc(slices.Clone(s.Processes), func(p process) bool { return p.Incarnation == incarnation && incarnation != d.own })
-	})
+	d.goneMu.Lock()
+	defer d.goneMu.Unlock()
+	d.gone = append(d.gone, incarnation)
+}
+
+// takeGone drops from the state what was forgotten. It wants mu held.
+func (d *Dir) takeGone() {
+	d.goneMu.Lock()
+	defer d.goneMu.Unlock()
+	last := len(d.state.Processes) - 1 // the own one
+	dead := slices.DeleteFunc(d.state.Processes[:last:last], func(p process) bool { return slices.Contains(d.gone, p.Incarnation) })
+	d.state.Processes = append(dead, d.state.Processes[last])
+	d.gone = nil
 }
 
 // change alters the state and writes it, unless the file says the same already.
@@ -188,6 +201,7 @@ func (d *Dir) change(f func(s *state, own *process)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := d.state.encode()
+	d.takeGone()
 	f(&d.state, &d.state.Processes[len(d.state.Processes)-1])
 	if d.written && slices.Equal(before, d.state.encode()) {
 		return nil

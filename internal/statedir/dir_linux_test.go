@@ -147,9 +147,18 @@ func TestKeyIsRememberedUntilItIsKnownToBeGone(t *testing.T) {
 		t.Fatalf("told of %+v", past.Predecessors)
 	}
 	past.Predecessors[0].Forget()
+	must(t, third.Candidacy(candidacyOf(0x79, 0)))
 	third.Close()
-	_, past = b.open()
-	if n := len(past.Predecessors); n != 1 || past.Predecessors[0].Incarnation != "i2" {
+	fourth, past := b.open()
+	if n := len(past.Predecessors); n != 2 || past.Predecessors[0].Incarnation != "i2" || past.Predecessors[1].Incarnation != "i3" {
+		t.Fatalf("told of %+v", past.Predecessors)
+	}
+	for _, p := range past.Predecessors {
+		p.Forget()
+	}
+	must(t, fourth.Candidacy(candidacyOf(0x80, 50)))
+	fourth.Close()
+	if _, past = b.open(); len(past.Predecessors) != 1 || past.Predecessors[0].Token != 50 {
 		t.Errorf("told of %+v", past.Predecessors)
 	}
 }

@@ -130,7 +130,10 @@ func checkCommand(env []string) *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		if _, err := newDaemon(cfg, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := newDaemon(cfg, memory{incarnation: newIncarnation()}, slog.New(slog.DiscardHandler)); err != nil {
+			return err
+		}
+		if err := checkMemory(cfg); err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "the settings are good: %q would take part in %s, with keys under %s/%s/ in etcd\n",

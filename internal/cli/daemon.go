@@ -32,8 +32,7 @@ type daemon struct {
 }
 
 // newDaemon builds the parts. Its errors are mistakes in the settings.
-func newDaemon(cfg config.Config, log *slog.Logger) (*daemon, error) {
-	incarnation := newIncarnation()
+func newDaemon(cfg config.Config, mem memory, log *slog.Logger) (*daemon, error) {
 	m := metrics.New(metrics.Config{Election: cfg.Path(), Name: cfg.Election, Version: Version()})
 	store, err := etcdstore.New(etcdstore.Config{
 		Endpoints:    cfg.Etcd.Endpoints,
@@ -48,7 +47,8 @@ func newDaemon(cfg config.Config, log *slog.Logger) (*daemon, error) {
 		Namespace:    cfg.Namespace,
 		Election:     cfg.Election,
 		Identity:     cfg.ID,
-		Incarnation:  incarnation,
+		Incarnation:  mem.incarnation,
+		Predecessors: mem.past.Predecessors,
 		Version:      Version(),
 		TTL:          cfg.TTL,
 		Clock:        bootClock{},
@@ -65,11 +65,13 @@ func newDaemon(cfg config.Config, log *slog.Logger) (*daemon, error) {
 	elector, err := election.New(election.Config{
 		Barred:      barred,
 		Identity:    cfg.ID,
-		Incarnation: incarnation,
+		Incarnation: mem.incarnation,
 		Election:    cfg.Path(),
 		TTL:         cfg.TTL,
 		AnswerMax:   cfg.AnswerMax,
 		ReleaseNow:  cfg.ShutdownRelease == config.ReleaseNow,
+		Past:        mem.past,
+		Journal:     mem.journal(),
 		Clock:       bootClock{},
 		Store:       store,
 		Logger:      log,
@@ -108,7 +110,12 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 	for _, w := range warnings {
 		log.Warn("check the settings", "warning", w)
 	}
-	d, err := newDaemon(cfg, log)
+	mem, err := remember(cfg)
+	if err != nil {
+		return err
+	}
+	defer mem.close()
+	d, err := newDaemon(cfg, mem, log)
 	if err != nil {
 		return err
 	}

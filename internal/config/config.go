@@ -37,6 +37,7 @@ type Config struct {
 
 	Etcd Etcd
 
+	StateDir  string // what later processes are to know is kept there; empty: nothing is
 	LogLevel  slog.Level
 	LogFormat LogFormat
 

@@ -65,6 +65,7 @@ var samples = map[string][4]string{
 	"http-allowed-hosts":      {"a.file", "-", "a.env,b.env", "flag"},
 	"etcd-endpoints":          {"http://file:1", "http://ctl:1", "http://env:1,http://env:2", "flag:1"},
 	"etcd-dial-timeout":       {"1s", "2s", "3s", "4s"},
+	"state-dir":               {"file", "-", "env", "flag"},
 	"etcd-cacert":             {"file", "ctl", "env", "flag"},
 	"etcd-cert":               {"file", "ctl", "env", "flag"},
 	"etcd-key":                {"file", "ctl", "env", "flag"},

@@ -123,6 +123,14 @@ func (c *core) certainUntil() Instant { return c.term.deadline.Add(-c.margin()) 
 // margin is how long before the lease can expire a published term ends by loss.
 func (c *core) margin() time.Duration { return Margin(c.lease.ttl) + c.grace }
 
+// fenceCause is why the elector is fenced; CauseNone: it is not.
+func (c *core) fenceCause() Cause {
+	if c.fenced {
+		return CauseTokenRegression
+	}
+	return CauseNone
+}
+
 // leading reports whether a term is published and not over. It is not the answer: that needs a clock.
 func (c *core) leading() bool { return c.term.begun && !c.term.over }
 

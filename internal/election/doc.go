@@ -7,9 +7,9 @@
 // that uses a clock which stops in suspend, a process that the kernel cannot kill. There only the
 // fencing token protects. Instant exclusion when someone deletes keys or revokes leases behind the
 // program's back: it is noticed in milliseconds by a watch, and at the latest at the deadline. Sense
-// after a restore of etcd without --bump-revision: electors that lived through it refuse to lead;
-// others cannot know. (They refuse as well after one with it, if leadership had changed since the
-// snapshot, until they are restarted.) Anything through etcd's grpc-proxy, which answers renewals on its own. Clock
+// after a restore of etcd without --bump-revision: electors that lived through it, or kept state, refuse
+// to lead; others cannot know. (They refuse as well after one with it, if leadership had changed since the
+// snapshot, until a person lifts the fence.) Anything through etcd's grpc-proxy, which answers renewals on its own. Clock
 // rates that differ by 1 % or more over a TTL.
 //
 // # What is promised
@@ -58,6 +58,10 @@
 //     not waited for when the key is known to have gone, nor when whoever got them is known to have
 //     stopped: by the operator's declaration at shutdown (Config.ReleaseNow), or by the word of whoever
 //     resigns with the term's token (Elector.Resign).
+//  6. The key of another process is deleted in one case: the process is an earlier one of this very elector,
+//     is known to be dead, its promises have run out, and whatever it drove has ended (Predecessor).
+//  7. What a later process needs for that is on disk before the first yes, and how far etcd has been seen and
+//     a fence are too (Journal). A journal that fails costs that, and never the lead.
 //
 // Instants are of the boot clock (see Instant). Time-outs that bear on the lease derive from the TTL.
 package election

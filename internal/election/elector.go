@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Config is what an Elector needs. All fields but Recorder are required.
+// Config is what an Elector needs. Journal, Recorder and what may be zero are not required.
 type Config struct {
 	Identity    string
 	Incarnation string // random, new for each process
@@ -19,11 +19,13 @@ type Config struct {
 	AnswerMax  time.Duration // the longest promise in one answer
 	ReleaseNow bool          // on shutdown, release without waiting for promises
 	Grace      time.Duration // that the work needs to stop: by loss, it is told that much earlier
-	Barred     Cause         // not eligible at the start, and why; see SetEligible
+	Barred     Cause         // not eligible at the start, and why; see Bar
+	Past       Past          // what earlier processes have left
 
 	Clock    Clock
 	Store    Store
 	Logger   *slog.Logger
+	Journal  Journal  // nil: later processes are told nothing
 	Recorder Recorder // nil: nothing is recorded
 }
 
@@ -83,7 +85,10 @@ func New(cfg Config) (*Elector, error) {
 		asks: make(chan func(*run)), ended: make(chan struct{}), census: make(chan struct{}, 1),
 	}
 	first := State{Phase: Connecting, Since: time.Now()}
-	if cfg.Barred != CauseNone {
+	switch {
+	case cfg.Past.Fenced != CauseNone:
+		first.Phase, first.Cause = Fenced, cfg.Past.Fenced
+	case cfg.Barred != CauseNone:
 		first.Phase, first.Cause = Ineligible, cfg.Barred
 	}
 	e.desk.publish(first, facts{})

@@ -97,6 +97,8 @@ type (
 	}
 	// EligibilityChanged: this elector may not campaign any more, or may again.
 	EligibilityChanged struct{ Barred Cause } // CauseNone: it may
+	// UnfenceAsked: a person lifts the fence.
+	UnfenceAsked struct{}
 	// ShutdownAsked: the process is to stop.
 	ShutdownAsked struct{}
 )
@@ -121,6 +123,7 @@ func (TermLapsed) event()         {}
 func (WorkEnded) event()          {}
 func (ResignAsked) event()        {}
 func (EligibilityChanged) event() {}
+func (UnfenceAsked) event()       {}
 func (ShutdownAsked) event()      {}
 
 // action is something that the shell does for the core.

@@ -40,7 +40,8 @@ const (
 	opStall
 	opShutdown
 	opResign
-	opBar   // or lets campaign again
+	opBar // or lets campaign again
+	opUnfence
 	opYield // resigns with the token: whoever got promises has stopped
 	opCrash
 	opRestart
@@ -287,6 +288,9 @@ func (m *machine) faultActs(w *world, i int, acts []act) []act {
 	}
 	if b[fBar] > 0 && c.turn == betweenTurns && !c.stalled {
 		add(opBar)
+	}
+	if b[fUnfence] > 0 && c.core.fenced && c.turn == betweenTurns && !c.stalled {
+		add(opUnfence)
 	}
 	if b[fCrash] > 0 {
 		add(opCrash)

@@ -15,7 +15,8 @@ var effectNames = [numFaults + 1]string{
 	fBar: "a candidacy ended because it was not eligible", fResign: "a process wound a term up that it had been asked to resign",
 	fCrash: "a dead process's key ran out", fWorkReturns: "work returned on its own",
 	fOperator: "a candidate gave up because of somebody's hand", fRestore: "a process saw that etcd went back",
-	fStall: "the key of a loop that stands still ran out", fStamp: "a header told another raft term than the request's",
+	fUnfence: "a term began after a fence was lifted",
+	fStall:   "the key of a loop that stands still ran out", fStamp: "a header told another raft term than the request's",
 	fZombie: "a request that was given up changed something", fStraggler: "a call ended in the session after its own",
 	someYes: "somebody led",
 }

@@ -211,6 +211,11 @@ func (m *machine) doFault(w *world, a act) {
 			barred = CauseNone
 		}
 		m.handle(w, i, EligibilityChanged{Barred: barred}, false)
+	case opUnfence:
+		b.take(fUnfence)
+		c.maxRev, c.maxRevAt, c.outlived = 0, 0, false
+		c.noToken, c.provenToken = 0, 0 // tokens come again
+		m.handle(w, i, UnfenceAsked{}, false)
 	case opResign:
 		b.take(fResign)
 		m.handle(w, i, ResignAsked{Token: c.core.key.token, Until: inst(w.now + modelTTL/2)}, false)

@@ -97,6 +97,8 @@ func scopes() []*scope {
 			budget: budget{fDelay: 1, fPreempt: 1, fReader: 1, fPoll: 1}},
 		{name: "restore", cands: 2, prefix: aLeadsThenSnapshot, horizon: 21_000, grid: grid, fairOneIn: 4, observe: true, evidence: true,
 			budget: budget{fRestore: 1}},
+		{name: "unfenced", cands: 1, prefix: aLeadsThenSnapshot, horizon: 14_000, grid: grid, fairOneIn: 16, observe: true, evidence: true,
+			budget: budget{fRestore: 1, fUnfence: 1, fPoll: 1, fLoss: 1}},
 		{name: "deposed-acks-of-two", cands: 2, prefix: aLeads, horizon: 17_500, grid: grid, fairOneIn: 16,
 			budget: budget{fElect: 1, fOldAck: 2}},
 		{name: "three-candidates", cands: 3, prefix: aLeads, horizon: 7_000, grid: grid, fairOneIn: 16,

@@ -278,6 +278,7 @@ func (m *machine) judgeBegin(w *world, i int) {
 		m.fail("a term begins with the oldest key", "%s begins a term with token %d, which etcd never found to be the oldest", modelNames[i], token)
 	}
 	w.maxBegun = max(w.maxBegun, token)
+	m.effectIf(m.used(w, fUnfence), fUnfence)
 }
 
 func (m *machine) beginWork(w *world, i int) {

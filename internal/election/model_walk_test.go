@@ -37,7 +37,7 @@ func walkScope(seed uint64) *scope {
 		},
 	}
 	if seed%8 == 2 {
-		s.budget[fRestore] = 1
+		s.budget[fRestore], s.budget[fUnfence] = 1, 2
 	}
 	return s
 }

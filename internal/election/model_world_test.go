@@ -58,6 +58,7 @@ const (
 	fWorkReturns        // work that returns on its own
 	fOperator           // key deleted, key overwritten or lease revoked behind the program's back
 	fRestore            // etcd restored from an older snapshot
+	fUnfence            // a person lifts the fence of an elector that has seen that
 	fStall              // a loop that stands still for good
 	fStamp              // a header stamped before or after the request it answers, across an etcd leader change
 	fZombie             // a request that was given up is applied after all

@@ -43,7 +43,13 @@ func (r *run) open(a openSession) {
 		return
 	}
 	r.warnings.clear()
+	r.noteCandidacy(r.opening, candidacy(opened, 0))
 	early.release(sessionReady{SessionOpened{a.Session, opened}, session})
+}
+
+// candidacy is a session's, as the journal has it.
+func candidacy(o Opened, token int64) Candidacy {
+	return Candidacy{ClusterID: o.ClusterID, Key: o.Key, Lease: o.Grant.Lease, Token: token}
 }
 
 // holdingSink keeps the events of a session that is being opened until the loop has been told of it.

@@ -2,6 +2,7 @@ package election
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -22,11 +23,11 @@ type Queue struct {
 	Total     int        // candidates in the election
 }
 
-// Twins counts the candidates that stand under an identity and are another process than the one named.
-func (q Queue) Twins(identity, incarnation string) int {
+// Twins counts the candidates that stand under an identity and are another process than those named.
+func (q Queue) Twins(identity string, incarnations ...string) int {
 	n := 0
 	for _, s := range q.Standings {
-		if s.Identity == identity && s.Incarnation != incarnation {
+		if s.Identity == identity && !slices.Contains(incarnations, s.Incarnation) {
 			n++
 		}
 	}
@@ -74,7 +75,7 @@ func (e *Elector) count(ctx context.Context) (Queue, error) {
 			defer cancel()
 			q, err := session.Candidates(ctx)
 			if err == nil {
-				r.emit(queueRead{q.Twins(r.cfg.Identity, r.cfg.Incarnation)})
+				r.emit(r.twinsIn(q))
 			}
 			done <- result{q, err}
 		})
@@ -91,6 +92,15 @@ type queueRead struct{ twins int }
 
 func (queueRead) event() {}
 
+// twinsIn counts the other processes under the own identity. A dead one whose key still stands is none.
+func (r *run) twinsIn(q Queue) queueRead {
+	known := []string{r.cfg.Incarnation}
+	for _, p := range r.cfg.Past.Predecessors {
+		known = append(known, p.Incarnation)
+	}
+	return queueRead{q.Twins(r.cfg.Identity, known...)}
+}
+
 // takeCensus looks for other processes under the own identity: when the own key has come to stand, and
 // every so often for as long as there are some. A queue without twins is not looked at again.
 func (r *run) takeCensus(registered bool) {
@@ -105,7 +115,7 @@ func (r *run) takeCensus(registered bool) {
 		ctx, cancel := r.until(within, within)
 		defer cancel()
 		if q, err := session.Candidates(ctx); err == nil {
-			r.emit(queueRead{q.Twins(r.cfg.Identity, r.cfg.Incarnation)})
+			r.emit(r.twinsIn(q))
 		}
 	})
 }

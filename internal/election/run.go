@@ -19,6 +19,12 @@ func (e *Elector) Run(ctx context.Context, lead Lead) error {
 	}
 	r := newRun(e, lead)
 	defer r.finish()
+	if r.core.fenced {
+		r.sayFenced()
+	}
+	if r.scribe != nil {
+		r.start(func() { r.scribe.run(r.over.Done()) })
+	}
 	r.handle(Tick{})
 	stop := ctx.Done()
 	for !r.core.done {
@@ -50,6 +56,7 @@ type run struct {
 	timer *time.Timer
 
 	session     Session            // of the core's current session, once opened
+	opened      Opened             // what it was opened with
 	leave       context.CancelFunc // ends the calls on it
 	inSession   context.Context
 	endWork     context.CancelCauseFunc
@@ -61,6 +68,13 @@ type run struct {
 	twins       int     // other processes under the own identity, when the queue was last read
 	twinsFrom   Instant // when that was
 
+	scribe     *scribe // nil: no journal
+	fence      Cause   // as noted
+	fenceNoted <-chan error
+	complaints throttle // about the journal
+	seen       Mark     // as noted
+	seenAt     Instant  // when that was
+
 	events  chan Event
 	over    context.Context
 	end     context.CancelFunc
@@ -70,11 +84,17 @@ type run struct {
 func newRun(e *Elector, lead Lead) *run {
 	r := &run{
 		Elector: e,
-		core:    core{releaseNow: e.cfg.ReleaseNow, grace: e.cfg.Grace, barred: e.cfg.Barred},
-		lead:    lead,
-		timer:   time.NewTimer(0),
-		events:  make(chan Event, 64),
+		core: core{
+			releaseNow: e.cfg.ReleaseNow, grace: e.cfg.Grace, barred: e.cfg.Barred,
+			fenced: e.cfg.Past.Fenced != CauseNone, seen: e.cfg.Past.Seen.evidence(),
+		},
+		lead:   lead,
+		fence:  e.cfg.Past.Fenced,
+		seen:   e.cfg.Past.Seen,
+		timer:  time.NewTimer(0),
+		events: make(chan Event, 64),
 	}
+	r.scribe = newScribe(e.cfg.Journal, r.journalFailed)
 	r.state, _ = e.desk.watch()
 	r.core.enter(r.state.Phase, r.state.Cause)
 	r.over, r.end = context.WithCancel(context.Background())
@@ -84,6 +104,7 @@ func newRun(e *Elector, lead Lead) *run {
 
 // finish joins everything and publishes the last state.
 func (r *run) finish() {
+	r.noteSeen(r.core.seen.mark())
 	r.end()
 	r.workers.Wait()
 	r.timer.Stop()
@@ -117,7 +138,7 @@ func (r *run) handle(ev Event) {
 	for pending := []Event{ev}; len(pending) > 0; pending = pending[1:] {
 		switch ev := pending[0].(type) {
 		case sessionReady:
-			r.session = ev.session
+			r.session, r.opened = ev.session, ev.Opened
 			r.inSession, r.leave = context.WithCancel(r.over)
 			pending[0] = ev.SessionOpened
 		case ValueSeen:
@@ -135,6 +156,7 @@ func (r *run) handle(ev Event) {
 		r.core = next
 		lapsed, promised := r.publish()
 		r.takeCensus(!registered && r.state.Registered)
+		r.takeNotes()
 		if lapsed {
 			pending = append(pending, TermLapsed{Token: next.key.token})
 		}
@@ -192,8 +214,7 @@ func (r *run) report(old, s State) {
 		r.cfg.Logger.Info("leader", "leader", s.Leader.Identity, "token", s.Leader.Token)
 	}
 	if s.Phase == Fenced && old.Phase != Fenced {
-		r.cfg.Logger.Error("etcd went back in time, as after a restore from a snapshot; without --bump-revision tokens would repeat, "+
-			"so this elector will not campaign: check the cluster, then restart the elector", "cause", string(s.Cause))
+		r.sayFenced()
 	}
 	switch {
 	case s.Token != 0 && old.Token == 0:
@@ -209,8 +230,8 @@ func (r *run) perform(a action) (stopped bool) {
 	case openSession:
 		r.start(func() { r.open(a) })
 	case campaign:
-		session, ctx := r.session, r.inSession
-		r.start(func() { r.emit(r.campaign(ctx, session, a)) })
+		session, opened, ctx := r.session, r.opened, r.inSession
+		r.start(func() { r.emit(r.campaign(ctx, session, opened, a)) })
 	case confirm:
 		session, ctx := r.session, r.inSession
 		r.start(func() { r.emit(r.confirm(ctx, session, a)) })
@@ -243,7 +264,7 @@ func (r *run) perform(a action) (stopped bool) {
 
 func (r *run) start(f func()) { r.workers.Go(f) }
 
-func (r *run) campaign(ctx context.Context, session Session, a campaign) Event {
+func (r *run) campaign(ctx context.Context, session Session, opened Opened, a campaign) Event {
 	won, err := session.Campaign(ctx)
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, ErrSessionEnded) {
@@ -251,6 +272,7 @@ func (r *run) campaign(ctx context.Context, session Session, a campaign) Event {
 		}
 		return CampaignFailed{Session: a.Session, Refusal: refusal(err)}
 	}
+	r.noteCandidacy(ctx, candidacy(opened, won.Token))
 	return CampaignWon{Session: a.Session, Won: won}
 }
 

@@ -61,6 +61,7 @@ const (
 	CauseWorkEnded       Cause = "work-ended"       // the term's own work returned
 	CauseDrained         Cause = "drained"          // asked to stay out of the election
 	CauseUndrained       Cause = "undrained"        // allowed back
+	CauseUnfenced        Cause = "unfenced"         // a person lifted the fence
 	CauseShutdown        Cause = "shutdown"         // the process is stopping
 	CauseTokenRegression Cause = "token-regression" // a token or revision went backwards
 )

@@ -89,6 +89,8 @@ func (s *stepper) learn(ev Event) {
 		s.resignAsked(ev)
 	case EligibilityChanged:
 		s.eligibilityChanged(ev.Barred)
+	case UnfenceAsked:
+		s.unfenceAsked()
 	case ShutdownAsked:
 		s.shutdownAsked()
 	}
@@ -176,6 +178,18 @@ func (s *stepper) eligibilityChanged(barred Cause) {
 		s.end(ending{cause: barred, release: true, promises: true})
 	case s.stage != closing:
 		s.enter(Ineligible, barred)
+	}
+}
+
+// unfenceAsked lets a fenced elector go on with etcd as it is now. A session that the fence ended is wound up all
+// the same, as promises run under it.
+func (s *stepper) unfenceAsked() {
+	if !s.fenced {
+		return
+	}
+	s.fenced, s.seen = false, evidence{}
+	if s.phase == Fenced {
+		s.rest(CauseUnfenced)
 	}
 }
 

@@ -87,6 +87,8 @@ type Opened struct {
 	Grant Grant
 	First Reply // a linearizable reply that was received before the grant was sent
 	Key   string
+
+	ClusterID uint64 // of the etcd that answered
 }
 
 // Won tells that no older key is left.

@@ -41,6 +41,8 @@ var (
 	ErrTokenMismatch = errors.New("the token is not the current one")
 	// ErrValueChanged is returned by PutValue when the value has not the revision that was demanded.
 	ErrValueChanged = errors.New("the value has another revision")
+	// ErrNotFenced is returned by Unfence.
+	ErrNotFenced = errors.New("this elector is not fenced")
 	// ErrNoSession is returned by PutValue and Candidates while there is no session with etcd, and by
 	// whatever is asked once Run has ended.
 	ErrNoSession = errors.New("no session with etcd")

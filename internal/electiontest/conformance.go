@@ -144,7 +144,7 @@ func openGrantsSettled(t *testing.T, bed Bed) {
 	b := openOn(t, bed.Store("a", "1"))
 	defer b.close(true, election.Claim{})
 	g, first := b.opened.Grant, b.opened.First
-	if g.Lease == 0 || g.TTL < testTTL || b.opened.Key == "" {
+	if g.Lease == 0 || g.TTL < testTTL || b.opened.Key == "" || b.opened.ClusterID == 0 {
 		t.Errorf("opened %+v", b.opened)
 	}
 	if first.RaftTerm == 0 || g.Reply.RaftTerm != first.RaftTerm || g.Reply.Sent < first.Received || g.Reply.Received < g.Reply.Sent {

@@ -62,6 +62,9 @@ type lease struct {
 	raftTerm uint64
 }
 
+// ClusterID is that of every Cluster.
+const ClusterID = 0xfa4e
+
 // NewCluster returns an empty cluster in raft term 2.
 func NewCluster(clock election.Clock) *Cluster {
 	return &Cluster{

@@ -52,7 +52,7 @@ func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Se
 		return nil, o, err
 	}
 	o.Grant, ss.lease = g, g.Lease
-	o.Key = fmt.Sprintf("/fake/%x", int64(g.Lease))
+	o.Key, o.ClusterID = fmt.Sprintf("/fake/%x", int64(g.Lease)), ClusterID
 	ss.path = o.Key
 	ss.ctx, ss.cancel = context.WithCancel(context.Background())
 	ss.wg.Go(ss.renew)

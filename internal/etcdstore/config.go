@@ -25,6 +25,8 @@ type Config struct {
 	Incarnation string
 	Version     string
 
+	Predecessors []election.Predecessor // dead processes, whose keys are released as soon as they may be
+
 	TTL    time.Duration // asked for; scales the time-outs
 	Clock  election.Clock
 	Logger *slog.Logger

@@ -68,7 +68,7 @@ func (ss *session) open(ctx context.Context) (election.Opened, error) {
 	if err != nil {
 		return election.Opened{}, ss.store.wrapFirst("read the election", err)
 	}
-	o := election.Opened{First: reply(sent, ss.now(), first.Get().Header)}
+	o := election.Opened{First: reply(sent, ss.now(), first.Get().Header), ClusterID: first.Get().Header.ClusterId}
 	if o.Grant, err = ss.grant(ctx, o.First.RaftTerm); err != nil {
 		return election.Opened{}, err
 	}
@@ -158,6 +158,9 @@ func (ss *session) run(o election.Opened) {
 	ss.workers.Go(ss.observe)
 	ss.workers.Go(ss.observeValue)
 	ss.workers.Go(ss.askForLife)
+	for _, p := range ss.store.predecessors(o.ClusterID) {
+		ss.workers.Go(func() { ss.succeed(p) })
+	}
 }
 
 func (ss *session) emit(ev election.Event) { ss.req.Sink(ev) }

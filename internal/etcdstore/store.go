@@ -34,8 +34,9 @@ type Store struct {
 	record   string // value of the own key
 	log      *zap.Logger
 
-	mu   sync.Mutex // guards left, for a slice operation
+	mu   sync.Mutex // guards left and dead, for a slice operation
 	left []leftover
+	dead []election.Predecessor // whose keys may stand
 }
 
 // New reads the certificates and the password file. It contacts nothing.
@@ -45,6 +46,7 @@ func New(cfg Config) (*Store, error) {
 		prefix: cfg.Prefix + "/" + cfg.Namespace + "/" + cfg.Election,
 		record: encodeRecord(cfg, time.Now()),
 		log:    zap.New(slogCore{cfg.Logger}),
+		dead:   slices.Clone(cfg.Predecessors),
 	}
 	s.valueKey = s.prefix + "#value"
 	if len(cfg.Endpoints) == 0 {

@@ -24,6 +24,8 @@ const (
 	metrics   = module + "/internal/metrics"
 	works     = module + "/internal/work"
 	files     = module + "/internal/statusfile"
+	statedir  = module + "/internal/statedir"
+	systemd   = module + "/internal/sdnotify"
 )
 
 // neverShipped are the commands that are not part of the product: they may
@@ -86,7 +88,7 @@ func TestElectionImportsOnlyTheStandardLibrary(t *testing.T) {
 // They meet in the elector's state and nowhere else, so that each can be read,
 // replaced or left out without the others.
 func TestPackagesAroundTheElectionDoNotImportOneAnother(t *testing.T) {
-	around := []string{etcdstore, httpapi, metrics, files, works}
+	around := []string{etcdstore, httpapi, metrics, files, works, statedir, systemd}
 	for _, from := range around {
 		graph := load(t, from)
 		if graph[election] == nil {

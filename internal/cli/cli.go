@@ -81,7 +81,7 @@ func newRoot(env []string) *cobra.Command {
 	})
 	root.AddCommand(
 		statusCommand(env), waitCommand(env), watchCommand(env), leaderCommand(env), probeCommand(env),
-		candidatesCommand(env), historyCommand(env), resignCommand(env), valueCommand(env), completionCommand(root))
+		candidatesCommand(env), historyCommand(env), resignCommand(env), valueCommand(env), unfenceCommand(env), completionCommand(root))
 	return root
 }
 
@@ -200,6 +200,7 @@ Usage:
   elector history                                   show the latest terms
   elector resign [--cooldown DURATION]              give the lead up
   elector value get | set TEXT                      what the leader shares with the fleet
+  elector unfence                                   go on with an etcd that went back in time
 
   elector completion bash|zsh|fish                  print a shell's completion
   elector version                                   print the version

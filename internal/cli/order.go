@@ -36,6 +36,12 @@ func resignCommand(env []string) *cobra.Command {
 	}).Command
 }
 
+func unfenceCommand(env []string) *cobra.Command {
+	v := newVerb(env, "unfence", "go on with an etcd that went back in time",
+		"unfence lifts the fence of an elector that has seen etcd go back in time, as after a restore from a snapshot. Read its\nlog first: where tokens have repeated, whoever stores the work's effects has to forget the greatest it has seen.", orderPatience)
+	return v.does(func(ctx context.Context, c *client.Client) error { return c.Unfence(ctx) }).Command
+}
+
 func valueCommand(env []string) *cobra.Command {
 	group := &cobra.Command{
 		Use: "value", Short: "get or set what the leader shares with the fleet", Args: noArguments,

@@ -113,6 +113,7 @@ func TestVerbsAskAnElector(t *testing.T) {
 		return run(t, "", of(b, "value", "get")...).stdout == "from\x00stdin\n"
 	})
 
+	want(t, 1, "not fenced", of(b, "unfence")...)
 	want(t, 1, `"a" does`, of(b, "resign")...)
 	want(t, 1, "not that of the term", of(a, "resign", "--token=1")...)
 	want(t, 0, "", of(a, "resign", "--cooldown=10m")...)

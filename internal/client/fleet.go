@@ -142,6 +142,15 @@ func (c *Client) Resign(ctx context.Context, token int64, cooldown time.Duration
 	return r, nil
 }
 
+// Unfence has a fenced elector go on with etcd as it is now.
+func (c *Client) Unfence(ctx context.Context) error {
+	var done struct {
+		Unfenced bool `json:"unfenced"`
+	}
+	_, err := c.call(ctx, request{method: http.MethodPost, path: "/unfence"}, &done, http.StatusOK)
+	return err
+}
+
 func position(incarnation string, seq uint64) string {
 	return incarnation + "-" + strconv.FormatUint(seq, 10)
 }

@@ -45,6 +45,7 @@ type Elector interface {
 	Candidates(ctx context.Context) (election.Queue, error)
 	PutValue(ctx context.Context, put election.ValuePut) (*election.Value, error)
 	Resign(ctx context.Context, wish election.Resignation) error
+	Unfence(ctx context.Context) error
 }
 
 var _ Elector = (*election.Elector)(nil)

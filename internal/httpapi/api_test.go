@@ -72,6 +72,8 @@ func (s *scripted) Resign(_ context.Context, wish election.Resignation) error {
 	return s.err
 }
 
+func (s *scripted) Unfence(context.Context) error { return s.err }
+
 func (s *scripted) AnswerMax() time.Duration { return 2 * time.Second }
 func (s *scripted) Stalled() bool            { return s.stalled }
 func (s *scripted) Identity() string         { return s.identity }

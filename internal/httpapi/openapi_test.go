@@ -113,6 +113,7 @@ func exchanges(doc *openapi3.T) []exchange {
 		{method: http.MethodPut, path: "/value", body: "x", header: token},
 		{method: http.MethodPost, path: "/resign", header: token},
 		{method: http.MethodPost, path: "/hold", header: token},
+		{method: http.MethodPost, path: "/unfence", header: token},
 	} {
 		long, bad, bare := verb, verb, verb
 		long.body = strings.Repeat("x", election.MaxValue+1)
@@ -131,6 +132,7 @@ func exchanges(doc *openapi3.T) []exchange {
 	}
 	return append(all,
 		exchange{elector: sharing("text/plain", "x"), order: order{method: "GET", path: "/value", header: map[string]string{"If-None-Match": `"77"`}}},
+		exchange{elector: failing(following(), election.ErrNotFenced), order: order{method: "POST", path: "/unfence", header: token}},
 		exchange{elector: failing(following(), errors.New("etcd is gone")), order: order{method: "GET", path: "/candidates"}})
 }
 

@@ -26,6 +26,7 @@ func (a *API) routes() []route {
 		{"/value", publishing, mainOnly, params{waitParam, revisionParam}, a.value}, // the fleet's shared value; the leader puts it
 		{"/hold", methods{http.MethodPost}, mainOnly, params{maxParam}, a.hold},     // a worker that may act: a stream of states
 		{"/resign", methods{http.MethodPost}, mainOnly, noQuery, a.resign},          // give the lead up
+		{"/unfence", methods{http.MethodPost}, mainOnly, noQuery, a.unfence},        // go on with an etcd that went back in time
 
 		// 503 when the process must be restarted.
 		{"/livez", probing, everywhere, noQuery, a.livez},

@@ -46,6 +46,7 @@ type facts struct {
 	contact  Instant // contact with etcd counts until then
 	leaseEnd Instant
 	renewed  Instant
+	workEnd  Instant // when the work of a term, answered or not, must have ended; 0 without one
 }
 
 func newDesk(clock Clock, answerMax time.Duration, identity string) *desk {
@@ -143,4 +144,11 @@ func (d *desk) watch() (State, <-chan struct{}) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.state, d.changed
+}
+
+// workEnd is when the work must have ended; zero without a term.
+func (d *desk) workEnd() Instant {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.facts.workEnd
 }

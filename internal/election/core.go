@@ -120,6 +120,9 @@ func (c *core) claim() Claim { return Claim{Token: c.key.token, Mod: c.key.mod, 
 // certainUntil is when the published term's certainty ends.
 func (c *core) certainUntil() Instant { return c.term.deadline.Add(-c.margin()) }
 
+// workUntil is when the work of the term must have ended: its grace after certainty does.
+func (c *core) workUntil() Instant { return c.term.deadline.Add(-Margin(c.lease.ttl)) }
+
 // margin is how long before the lease can expire a published term ends by loss.
 func (c *core) margin() time.Duration { return Margin(c.lease.ttl) + c.grace }
 

@@ -25,7 +25,8 @@
 //     has a greater one. Whoever stores the work's effects refuses a smaller token than the greatest
 //     it has seen.
 //  4. Work stops before the key is given up. By choice: always. By loss: the term's context ends when
-//     certainty does, a margin before the lease can first expire; the token closes the rest.
+//     certainty does, the work's grace and a margin before the lease can first expire, and WorkEnd says
+//     until when it must have ended; the token closes the rest.
 //  5. Always a leader again. While a quorum of etcd accepts writes and one eligible candidate is alive:
 //     within TTL + 1 s of the last renewal of all who stood before it. An etcd leader change restarts
 //     that count, since etcd then extends every lease. No restart is ever needed, but for Fenced, which is for a

@@ -105,6 +105,12 @@ func (e *Elector) AnswerMax() time.Duration { return e.cfg.AnswerMax }
 // Look evaluates leadership at this instant and promises nothing. It does not block.
 func (e *Elector) Look() Answer { return e.desk.answer(0) }
 
+// WorkEnd is when the work of the term under way must have ended, whatever becomes of this process: when the
+// work's grace has passed after certainty's end, a margin before the lease can first expire. Every renewal that
+// is confirmed moves it, while the term is being wound up too, and publishes nothing: whoever guards the work
+// looks now and then. Zero when there is no term. It does not block.
+func (e *Elector) WorkEnd() Instant { return e.desk.workEnd() }
+
 // Watch returns the published state and a channel that is closed when a newer one is published. The
 // state is what the elector's loop knows, not an answer: its leader may be this elector before it leads
 // and after. Ask Answer or Look for what may be told.

@@ -186,6 +186,9 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 		f.term, f.token, f.deadline, f.margin = true, s.Token, c.term.deadline, c.margin()
 		f.leaseEnd = c.term.deadline
 	}
+	if c.termOnKey() {
+		f.workEnd = c.workUntil()
+	}
 	if s.Phase != old.Phase {
 		s.Since = time.Now()
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/elector-dev/elector/internal/config"
+	"github.com/elector-dev/elector/internal/work"
 )
 
 // The exit statuses.
@@ -30,6 +31,13 @@ func (e usageError) Unwrap() error { return e.error }
 // up; nothing it started is left. Run touches no state of the process, so it may run several times,
 // concurrently too.
 func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 2 && args[0] == guardVerb { // before all else, so that it stays small
+		if err := work.Guard(stdin, args[1]); err != nil {
+			fmt.Fprintf(stderr, "elector: %v\n", err)
+			return exitUsage
+		}
+		return exitClean
+	}
 	root := newRoot(env)
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	root.SetIn(stdin)
@@ -73,7 +81,7 @@ func newRoot(env []string) *cobra.Command {
 		},
 	}
 	group.AddCommand(checkCommand(env))
-	root.AddCommand(daemonCommand("serve", env), group, &cobra.Command{
+	root.AddCommand(daemonCommand("serve", env), runCommand(env), group, &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
 		Args:  noArguments,
@@ -115,7 +123,35 @@ func daemonCommand(name string, env []string) *cobra.Command {
 			tell(cmd, warnings)
 			return usageError{err}
 		}
-		return serve(cmd.Context(), cfg, warnings, env, cmd.ErrOrStderr())
+		_, err = serve(cmd.Context(), cfg, warnings, env, cmd.ErrOrStderr(), nil)
+		return err
+	}
+	return cmd
+}
+
+// runCommand is the daemon with a command that runs only while it leads.
+func runCommand(env []string) *cobra.Command {
+	cmd := &cobra.Command{Use: "run", Short: "run a command while this elector leads", DisableFlagsInUseLine: true}
+	flags := config.Register(cmd.Flags())
+	var argv []string
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		dash := cmd.ArgsLenAtDash()
+		switch {
+		case dash > 0 || dash < 0 && len(args) > 0:
+			return usageError{fmt.Errorf("%q stands before the command: write elector run [settings] -- COMMAND [arguments]", args[0])}
+		case len(args) == 0:
+			return usageError{errors.New("run has no command: write elector run [settings] -- COMMAND [arguments]")}
+		}
+		argv = args
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, warnings, err := flags.Load(env)
+		if err != nil {
+			tell(cmd, warnings)
+			return usageError{err}
+		}
+		return runCommandOf(cmd.Context(), cfg, warnings, env, argv, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
 	}
 	return cmd
 }
@@ -130,7 +166,7 @@ func checkCommand(env []string) *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		if _, err := newDaemon(cfg, memory{incarnation: newIncarnation()}, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := newDaemon(cfg, memory{incarnation: newIncarnation()}, false, slog.New(slog.DiscardHandler)); err != nil {
 			return err
 		}
 		if err := checkMemory(cfg); err != nil {
@@ -189,6 +225,8 @@ for how long that is certain, and with which fencing token.
 
 Usage:
   elector [serve] --election NAME [settings]        take part, until SIGTERM or SIGINT
+  elector run --election NAME [settings] -- COMMAND [arguments]
+                                                    run a command while this elector leads
   elector config check --election NAME [settings]   check the settings and the files they name, and no more
 
   elector status [-o table|json|name]               show what the elector on this host knows
@@ -209,6 +247,7 @@ Each of these tells more with -h. They ask the elector at --addr, or ELECTOR_ADD
 
 ` + config.Help() + `
 Exit status: 0 after a clean stop, 1 after a failure, 2 if a setting or the command line is wrong; of the
-commands that ask an elector: 0 yes or done, 1 no, 2 usage, 3 no answer, 4 timed out.
+commands that ask an elector: 0 yes or done, 1 no, 2 usage, 3 no answer, 4 timed out; of elector run: the
+command's own, 125 if elector failed, 126 if the command cannot be executed, 127 if it is not found.
 `
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
@@ -32,7 +34,7 @@ type daemon struct {
 }
 
 // newDaemon builds the parts. Its errors are mistakes in the settings.
-func newDaemon(cfg config.Config, mem memory, log *slog.Logger) (*daemon, error) {
+func newDaemon(cfg config.Config, mem memory, guarded bool, log *slog.Logger) (*daemon, error) {
 	m := metrics.New(metrics.Config{Election: cfg.Path(), Name: cfg.Election, Version: Version()})
 	store, err := etcdstore.New(etcdstore.Config{
 		Endpoints:    cfg.Etcd.Endpoints,
@@ -62,8 +64,13 @@ func newDaemon(cfg config.Config, mem memory, log *slog.Logger) (*daemon, error)
 	if cfg.RequireHold {
 		barred = election.CauseUnhealthy
 	}
+	grace := time.Duration(0)
+	if guarded {
+		grace = cfg.Grace()
+	}
 	elector, err := election.New(election.Config{
 		Barred:      barred,
+		Grace:       grace,
 		Identity:    cfg.ID,
 		Incarnation: mem.incarnation,
 		Election:    cfg.Path(),
@@ -104,29 +111,39 @@ func newDaemon(cfg config.Config, mem memory, log *slog.Logger) (*daemon, error)
 }
 
 // serve runs the daemon until ctx ends or a listener breaks. It listens before it looks for etcd, which
-// may be out of reach for as long as it likes.
-func serve(ctx context.Context, cfg config.Config, warnings, env []string, stderr io.Writer) error {
+// may be out of reach for as long as it likes. With a command it also ends when that has ended by itself, and
+// returns its exit status.
+func serve(ctx context.Context, cfg config.Config, warnings, env []string, stderr io.Writer, command *work.ChildConfig) (status int, err error) {
 	log := newLogger(cfg, stderr)
 	for _, w := range warnings {
 		log.Warn("check the settings", "warning", w)
 	}
 	mem, err := remember(cfg)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer mem.close()
-	d, err := newDaemon(cfg, mem, log)
+	d, err := newDaemon(cfg, mem, command != nil, log)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	listeners, err := listen(ctx, cfg, d.api, log)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	files, err := d.keepFiles(cfg, log)
 	if err != nil {
 		closeAll(listeners)
-		return err
+		return 0, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	lead := work.All(publish(d.elector, cfg.Value, log), d.holds.Lead)
+	var child *work.Child
+	if command != nil {
+		command.WorkEnd, command.Logger, command.Group = d.elector.WorkEnd, log, mem.group()
+		child = work.NewChild(*command)
+		lead = work.All(lead, child.Lead)
 	}
 	log.Info("starting", "version", Version(), "incarnation", d.elector.Incarnation(), "ttl", cfg.TTL.String(), "endpoints", cfg.Etcd.Endpoints)
 
@@ -134,8 +151,18 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 	ended := make(chan struct{}) // the key has been given up
 	group.Go(func() error {
 		defer close(ended)
-		return d.elector.Run(running, work.All(publish(d.elector, cfg.Value, log), d.holds.Lead))
+		return d.elector.Run(running, lead)
 	})
+	if child != nil {
+		group.Go(func() error {
+			select {
+			case <-child.Ended():
+				stop(errors.New("the command has ended"))
+			case <-ended:
+			}
+			return nil
+		})
+	}
 	group.Go(func() error {
 		select {
 		case <-running.Done():
@@ -159,7 +186,14 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 	}
 	err = group.Wait()
 	log.Info("stopped")
-	return err
+	if child != nil {
+		select {
+		case <-child.Ended():
+			status = child.ExitStatus()
+		default:
+		}
+	}
+	return status, err
 }
 
 // keepFiles makes the files for scripts say no; nil: none are to be kept. Its errors are mistakes in the settings.

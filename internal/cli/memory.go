@@ -49,6 +49,14 @@ func (m memory) journal() election.Journal {
 	return m.dir
 }
 
+// group notes the process group of the work; nil where nothing is kept.
+func (m memory) group() func(int) error {
+	if m.dir == nil {
+		return nil
+	}
+	return m.dir.Work
+}
+
 func (m memory) close() {
 	if m.dir != nil {
 		m.dir.Close()

@@ -22,6 +22,10 @@ type Config struct {
 
 	Value string // that the leader shares at the start of each term; empty: none
 
+	StopSignal string        // that asks the command of elector run to end
+	StopGrace  time.Duration // that it then has; 0: a quarter of the TTL
+	Restart    Restart       // of that command, when it ends by itself
+
 	RequireHold  bool          // eligible only while a worker holds
 	HoldTimeout  time.Duration // a hold that has sent nothing for so long is cut; 0: never
 	DrainTimeout time.Duration // how long after a term's end holds may stay open
@@ -64,6 +68,24 @@ const (
 	ReleasePromised Release = "promised" // when every promise given has run out
 	ReleaseNow      Release = "now"      // at once: whoever got promises is known to have stopped
 )
+
+// Restart says what follows when the command of elector run ends by itself.
+type Restart string
+
+// The ways to go on.
+const (
+	RestartNever     Restart = "never"
+	RestartOnFailure Restart = "on-failure"
+	RestartAlways    Restart = "always"
+)
+
+// Grace is how long the command of elector run has to stop.
+func (c *Config) Grace() time.Duration {
+	if c.StopGrace == 0 {
+		return c.TTL / 4
+	}
+	return c.StopGrace
+}
 
 // LogFormat is how log lines are written.
 type LogFormat string

@@ -58,6 +58,9 @@ var samples = map[string][4]string{
 	"status-file":             {"file", "-", "env", "flag"},
 	"leader-file":             {"file", "-", "env", "flag"},
 	"probe-http-web-config":   {"file", "-", "env", "flag"},
+	"stop-signal":             {"SIGINT", "-", "SIGQUIT", "INT"},
+	"stop-grace":              {"1s", "-", "2s", "3s"},
+	"restart":                 {"always", "-", "on-failure", "never"},
 	"require-hold":            {"true", "-", "false", "true"},
 	"hold-timeout":            {"1s", "-", "2s", "3s"},
 	"drain-timeout":           {"1s", "-", "2s", "3s"},
@@ -120,6 +123,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := map[string]string{
 		"election": "", "election-namespace": "default", "id": host, "prefix": "/elector",
 		"ttl": "10s", "answer-max": "2s", "shutdown-release": "promised",
+		"stop-signal": "SIGTERM", "stop-grace": "0s", "restart": "never",
 		"require-hold": "false", "hold-timeout": "0s", "drain-timeout": "10s",
 		"probe-http-web-config": "", "status-file": "", "leader-file": "", "value": "", "http": "127.0.0.1:4040", "probe-http": "", "http-token-file": "", "http-allowed-hosts": "",
 		"etcd-endpoints": "http://127.0.0.1:2379", "etcd-dial-timeout": "5s",

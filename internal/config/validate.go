@@ -42,6 +42,12 @@ func (c *Config) mistakes() []mistake {
 	if c.ProbeWebConfig != "" && c.ProbeHTTP == "" {
 		v.wrong("--probe-http-web-config %q is set and --probe-http is %q: set both or neither", []any{c.ProbeWebConfig, ""}, "probe-http-web-config", "probe-http")
 	}
+	if _, ok := Signal(c.StopSignal); !ok {
+		v.wrong("--stop-signal %q is not a signal: write one as in SIGTERM, SIGINT or SIGQUIT", []any{c.StopSignal}, "stop-signal")
+	}
+	if c.StopGrace < 0 {
+		v.wrong("--stop-grace %v is below 0s: set a time, as in 2s", []any{c.StopGrace}, "stop-grace")
+	}
 	for name, d := range map[string]time.Duration{"hold-timeout": c.HoldTimeout, "drain-timeout": c.DrainTimeout} {
 		if d < 0 {
 			v.wrong("--%s %v is below 0s: set a time, as in 10s", []any{name, d}, name)

@@ -84,7 +84,7 @@ func (m *machine) saveDesk(d *modelDesk) {
 	p := m.run.desk
 	*d = modelDesk{p.facts, p.over.Load(), Instant(p.promised.Load())}
 	// What an answer tells beside the yes decides nothing here, and would only multiply the states.
-	d.facts.contact, d.facts.leaseEnd, d.facts.renewed = 0, 0, 0
+	d.facts.contact, d.facts.leaseEnd, d.facts.renewed, d.facts.workEnd = 0, 0, 0, 0
 }
 
 // look evaluates without a trace.

@@ -1,0 +1,112 @@
+package work
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/elector-dev/elector/internal/boottime"
+	"github.com/elector-dev/elector/internal/election"
+)
+
+// guard is the process that kills a command when the elector is frozen, dead, or too late.
+type guard struct {
+	cmd  *exec.Cmd
+	pipe io.WriteCloser
+	last election.Instant
+	gone chan struct{} // closed when it has ended
+}
+
+// startGuard starts one, in a session of its own so that no signal to the elector's group reaches it.
+func startGuard(cfg ChildConfig, group int) (*guard, error) {
+	g := &guard{gone: make(chan struct{})}
+	g.cmd = exec.Command(cfg.Guard[0], append(cfg.Guard[1:], strconv.Itoa(group))...)
+	g.cmd.Env = append(append([]string(nil), cfg.Env...), "GOMAXPROCS=1", "GOGC=20")
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	var err error
+	if g.pipe, err = g.cmd.StdinPipe(); err != nil {
+		close(g.gone)
+		return g, fmt.Errorf("guard the command: %w", err)
+	}
+	if err := g.cmd.Start(); err != nil {
+		_ = g.pipe.Close()
+		close(g.gone)
+		return g, fmt.Errorf("guard the command: %w", err)
+	}
+	go func() {
+		defer close(g.gone)
+		_, _ = g.cmd.Process.Wait()
+	}()
+	return g, nil
+}
+
+// until tells the guard when the command must have ended, if that has moved.
+func (g *guard) until(end election.Instant) {
+	if end != 0 && end != g.last {
+		g.last = end
+		_, _ = fmt.Fprintln(g.pipe, int64(end)) // one that has ended is found by gone
+	}
+}
+
+// dismiss ends the guard once nothing is left to guard, and waits for its end.
+func (g *guard) dismiss() {
+	if g.pipe == nil {
+		return
+	}
+	_, _ = io.WriteString(g.pipe, "done\n")
+	_ = g.pipe.Close()
+	<-g.gone
+}
+
+// guardPulse is how late a guard may find a deadline passed after the host was suspended, while timers stand still.
+const guardPulse = 50 * time.Millisecond
+
+// Guard is the guard's side: it reads lines from r, each an instant of the boot clock at which the process group
+// must have ended, and kills the group when the last of them comes, or at once when r ends without "done".
+// It returns when r has ended. group is the group's number as text.
+func Guard(r io.Reader, group string) error {
+	pgid, err := strconv.Atoi(group)
+	if err != nil || pgid <= 1 {
+		return fmt.Errorf("%q is no process group", group)
+	}
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			lines <- strings.TrimSpace(s.Text())
+		}
+	}()
+	kill := func() { _ = unix.Kill(-pgid, syscall.SIGKILL) }
+	pulse := time.NewTicker(guardPulse)
+	defer pulse.Stop()
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
+	var end time.Duration // 0: none has been told yet
+	for {
+		select {
+		case line, ok := <-lines:
+			switch ns, err := strconv.ParseInt(line, 10, 64); {
+			case !ok:
+				kill()
+				return nil
+			case line == "done":
+				return nil
+			case err == nil && ns > 0:
+				end = time.Duration(ns)
+				due.Reset(end - boottime.Now())
+			}
+		case <-due.C:
+		case <-pulse.C:
+		}
+		if end > 0 && boottime.Now() >= end {
+			kill()
+		}
+	}
+}

@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asElector) != "" {
 		os.Exit(run())
 	}
+	if journal := os.Getenv(asActor); journal != "" {
+		beActor(journal)
+	}
 	os.Exit(m.Run())
 }
 
@@ -91,8 +94,14 @@ func (e *etcd) start(t *testing.T, id string, args ...string) *process {
 // startUnder is start with words before the command line, such as those of unshare(1).
 func (e *etcd) startUnder(t *testing.T, wrap []string, id string, args ...string) *process {
 	t.Helper()
+	return e.launch(t, wrap, "serve", id, args...)
+}
+
+// launch is startUnder with the word for what the elector is to do.
+func (e *etcd) launch(t *testing.T, wrap []string, verb, id string, args ...string) *process {
+	t.Helper()
 	args = append([]string{
-		"--election", "e2e", "--id", id, "--ttl", ttl.String(), "--http", "127.0.0.1:0",
+		verb, "--election", "e2e", "--id", id, "--ttl", ttl.String(), "--http", "127.0.0.1:0",
 		"--log-format", "json", "--etcd-endpoints", strings.Join(e.Endpoints(), ","),
 	}, args...)
 	argv := append(append(slices.Clone(wrap), os.Args[0]), args...)

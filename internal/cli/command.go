@@ -12,6 +12,7 @@ import (
 
 	"github.com/elector-dev/elector/internal/config"
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/sdnotify"
 	"github.com/elector-dev/elector/internal/work"
 )
 
@@ -37,7 +38,7 @@ func runCommandOf(ctx context.Context, cfg config.Config, warnings, env, argv []
 	defer signal.Stop(signals)
 	stop, _ := config.Signal(cfg.StopSignal) // Validate has seen it
 	child := work.ChildConfig{
-		Argv: append([]string{file}, argv[1:]...), Env: env, Stdin: std.in, Stdout: std.out, Stderr: std.err,
+		Argv: append([]string{file}, argv[1:]...), Env: sdnotify.Without(env), Stdin: std.in, Stdout: std.out, Stderr: std.err,
 		Stop: stop, Grace: cfg.Grace(), Restart: work.Restart(cfg.Restart), Signals: signals, Guard: []string{self, guardVerb}, Clock: bootClock{},
 	}
 	switch status, err := serve(ctx, cfg, warnings, env, std.err, &child); {

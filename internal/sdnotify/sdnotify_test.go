@@ -2,18 +2,21 @@ package sdnotify
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/electiontest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,12 +59,11 @@ func (m *manager) hears(want string) []string {
 type scripted struct {
 	mu      sync.Mutex // guards the fields below
 	now     election.Answer
-	stalled bool
 	changed chan struct{}
 }
 
 func (s *scripted) Look() election.Answer { s.mu.Lock(); defer s.mu.Unlock(); return s.now }
-func (s *scripted) Stalled() bool         { s.mu.Lock(); defer s.mu.Unlock(); return s.stalled }
+func (s *scripted) Stalled() bool         { return false }
 func (s *scripted) Watch() (election.State, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,33 +102,118 @@ func TestSystemdIsToldOfEachStateFromReadyToTheEnd(t *testing.T) {
 		if lines := m.hears("READY=1"); !slices.Contains(lines, "STATUS=no contact with etcd") {
 			t.Errorf("ready with %q", lines)
 		}
-		s.becomes(func(s *scripted) { s.now.Leading, s.now.Token, s.now.Connected = true, 7, true })
-		if lines := m.hears("STATUS=leads with token 7"); slices.Contains(lines, "WATCHDOG=1") {
-			t.Errorf("a watchdog that nobody has asked for: %q", lines)
+		s.becomes(func(s *scripted) {
+			s.now.Leading, s.now.Token, s.now.Connected, s.now.Since = true, 7, true, time.Unix(1e9, 0)
+		})
+		if lines := m.hears("STATUS=leads with token 7 since 2001-09-09T01:46:40Z"); len(lines) != 1 {
+			t.Errorf("nobody has asked for a sign of life, and it does not stop: %q", lines)
 		}
 		close(stopping)
-		m.hears("STOPPING=1")
-		m.hears("EXTEND_TIMEOUT_USEC=10000000")
-		s.becomes(func(s *scripted) {
-			s.now = election.Answer{State: election.State{Phase: election.SteppingDown, Cause: election.CauseShutdown, Ended: true}}
-		})
-		m.hears("STATUS=stepping-down (shutdown)")
+		if lines := m.hears("STOPPING=1"); !slices.Contains(lines, "EXTEND_TIMEOUT_USEC=10000000") {
+			t.Errorf("stops with %q", lines)
+		}
+		s.becomes(func(s *scripted) { s.now = election.Answer{State: election.State{Ended: true}} })
+		m.hears("STATUS=has stopped")
 		<-ended
 	}
 }
 
-func TestWatchdogIsFedOnlyWhileTheLoopRuns(t *testing.T) {
+// An elector without a session ends at once, and whichever of the two is heard of first.
+func TestSystemdIsToldOfAStopThatTakesNoTime(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "notify")
 	m := listen(t, name)
 	s := &scripted{changed: make(chan struct{})}
-	start(t, New([]string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=30000", "WATCHDOG_PID=1"}, 1), s, nil)
-	m.hears("WATCHDOG=1")
-	m.hears("WATCHDOG=1")
-	s.becomes(func(s *scripted) { s.stalled, s.now.Token, s.now.Leading = true, 8, true })
-	for range 10 {
-		if lines := m.hears("STATUS=leads with token 8"); slices.Contains(lines, "WATCHDOG=1") {
-			t.Fatalf("fed with a loop that stands still: %q", lines)
+	s.now.Ended = true
+	stopping := make(chan struct{})
+	close(stopping)
+	<-start(t, New([]string{"NOTIFY_SOCKET=" + name}, 1), s, stopping)
+	m.hears("STOPPING=1")
+}
+
+// stuckRecorder stops an elector's loop between two of its turns.
+type stuckRecorder struct {
+	election.Recorder
+	stop  chan struct{} // closed to have it stop
+	stuck chan struct{} // gets a value when it stands
+	free  chan struct{}
+}
+
+func (r *stuckRecorder) LoopLag(time.Duration) {
+	select {
+	case <-r.stop:
+		select {
+		case r.stuck <- struct{}{}:
+		case <-r.free:
 		}
+		<-r.free
+	default:
+	}
+}
+func (r *stuckRecorder) Renewal(election.RenewalResult, time.Duration, time.Duration) {}
+func (r *stuckRecorder) Handover(time.Duration)                                       {}
+func (r *stuckRecorder) Session(election.SessionResult)                               {}
+func (r *stuckRecorder) TermStarted()                                                 {}
+func (r *stuckRecorder) TermEnded(election.Cause)                                     {}
+func (r *stuckRecorder) LeaderChanged()                                               {}
+func (r *stuckRecorder) Twins(int)                                                    {}
+
+// clock is a boot clock that can be set ahead.
+type clock struct {
+	start time.Time
+	ahead atomic.Int64
+}
+
+func (c *clock) Now() election.Instant {
+	return election.Instant(time.Hour + time.Since(c.start) + time.Duration(c.ahead.Load()))
+}
+
+func TestAnElectorWhoseLoopStandsStillGetsNeitherItsWatchdogFedNorMoreTimeToStop(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "notify")
+	m := listen(t, name)
+	boot := &clock{start: time.Now()}
+	loop := &stuckRecorder{stop: make(chan struct{}), stuck: make(chan struct{}), free: make(chan struct{})}
+	e, err := election.New(election.Config{
+		Identity: "a", Incarnation: "1", Election: "default/test", TTL: election.MinTTL, AnswerMax: time.Second,
+		Clock: boot, Store: electiontest.NewCluster(boot).Store("a", "1"), Logger: slog.New(slog.DiscardHandler), Recorder: loop,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	free := sync.OnceFunc(func() { close(loop.free) })
+	defer free()
+	defer stop()
+	wg.Go(func() { _ = e.Run(running, nil) }) // its error is always nil
+	wg.Go(func() {
+		n := New([]string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=30000", "WATCHDOG_PID=1"}, 1)
+		_ = n.Run(context.Background(), e, running.Done()) // as well
+	})
+	m.hears("WATCHDOG=1")
+	m.hears("WATCHDOG=1")
+	close(loop.stop)
+	<-loop.stuck
+	boot.ahead.Store(int64(3 * election.MinTTL))
+	for range 10 {
+		if lines := m.hears("STATUS=stands still: its loop does not run"); len(lines) != 1 {
+			t.Errorf("says of a loop that stands still: %q", lines)
+		}
+	}
+	stop()
+	for range 10 {
+		if lines := m.hears("STOPPING=1"); len(lines) != 2 {
+			t.Errorf("asks systemd not to end it: %q", lines)
+		}
+	}
+	free()
+	m.hears("EXTEND_TIMEOUT_USEC=10000000")
+}
+
+func TestChildrenDoNotHearOfTheServiceManager(t *testing.T) {
+	env := []string{"A=1", "NOTIFY_SOCKET=/x", "WATCHDOG_USEC=1", "WATCHDOG_PID=2", "NOTIFY_SOCKETS=3"}
+	if got := Without(env); !slices.Equal(got, []string{"A=1", "NOTIFY_SOCKETS=3"}) || env[1] != "NOTIFY_SOCKET=/x" {
+		t.Errorf("%q of %q", got, env)
 	}
 }
 
@@ -150,10 +237,21 @@ func TestWhereNobodyAsksNobodyIsTold(t *testing.T) {
 	}
 }
 
-func TestStatusIsOneLineWhateverAnIdentityHolds(t *testing.T) {
-	now := election.Answer{Connected: true}
-	now.Phase, now.Leader.Identity = election.Follower, "evil\nREADY=1"
-	if text := describe(now); strings.Contains(text, "\n") {
-		t.Errorf("%q", text)
+func TestStatusIsOneLineAndSaysWhatMatters(t *testing.T) {
+	w2 := election.Candidate{Identity: "w2", Token: 5}
+	for want, now := range map[string]election.Answer{
+		`follows "w2"`: {Connected: true, State: election.State{Phase: election.Follower, Cause: election.CauseRegistered, Leader: w2}},
+		`follows "evil\nREADY=1"`: {Connected: true, State: election.State{
+			Phase: election.Follower, Leader: election.Candidate{Identity: "evil\nREADY=1"}}},
+		"follower (registered)":               {Connected: true, State: election.State{Phase: election.Follower, Cause: election.CauseRegistered}},
+		`ineligible (unhealthy); "w2" leads`:  {Connected: true, State: election.State{Phase: election.Ineligible, Cause: election.CauseUnhealthy, Leader: w2}},
+		"no contact with etcd (session-lost)": {State: election.State{Phase: election.Connecting, Cause: election.CauseSessionLost}},
+		"fenced (token-regression)":           {State: election.State{Phase: election.Fenced, Cause: election.CauseTokenRegression}},
+		"stepping-down (lease-expired)":       {State: election.State{Phase: election.SteppingDown, Cause: election.CauseLeaseExpired}},
+		"has stopped":                         {State: election.State{Phase: election.Connecting, Cause: election.CauseShutdown, Ended: true}},
+	} {
+		if got := describe(now, false); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -24,7 +24,7 @@ const maxBody = 4 << 20
 // Client asks one elector. Its methods may be called concurrently. Close it when it is not needed any more.
 type Client struct {
 	base   string
-	local  bool // the elector is on this host, and its boot clock is ours
+	local  bool // the elector's address is of this host, so its boot clock may be ours
 	bearer string
 	http   *http.Client
 }

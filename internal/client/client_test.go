@@ -2,10 +2,8 @@ package client
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -16,8 +14,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-
-	"github.com/elector-dev/elector/internal/boottime"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -81,28 +77,6 @@ func TestBodiesOfTheServerAreRead(t *testing.T) {
 	}
 }
 
-func TestAYesEndsWhenItSays(t *testing.T) {
-	now := boottime.Now()
-	end := int64((now + 5*time.Second) / time.Millisecond)
-	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"leading":true,"expires_in_ms":1000,"expires_boottime_ms":%d}`, end)
-	})
-	for local, longest := range map[bool]time.Duration{true: 5 * time.Second, false: 2 * time.Second} {
-		c.local = local
-		before := boottime.Now()
-		s, err := c.Leader(t.Context(), Ask{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if left := s.Certain(); left <= 0 || left > longest || !local && left > time.Second || before+left > now+longest+time.Minute {
-			t.Errorf("local %v: certain for %v", local, left)
-		}
-	}
-	if (&Status{until: now + time.Hour}).Certain() != 0 {
-		t.Error("a no is certain")
-	}
-}
-
 func TestFailuresAreToldApart(t *testing.T) {
 	const state = `{"leading":false,"state":"follower"}`
 	for _, c := range []struct {
@@ -162,64 +136,4 @@ func TestWritesBringTheirHeadersAndReadsDoNot(t *testing.T) {
 	if r := <-got; r.Header.Get("Authorization") != "" || r.URL.RawQuery != "after=x-1&max=1ms&wait=1s" {
 		t.Errorf("%v %s", r.Header, r.URL.RawQuery)
 	}
-}
-
-func TestEventsResumeWhereTheStreamEnded(t *testing.T) {
-	asked := make(chan string, 16)
-	n := 0
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		asked <- r.Header.Get("Last-Event-ID")
-		n++
-		fmt.Fprintf(w, ": hello\r\nretry: 5\r\n\r\nid: x-%d\r\ndata: {\"seq\":%d,\r\ndata: \"incarnation\":\"x\"}\r\n\r\nevent: later\ndata: ?\n\nevent: end\ndata: {}\n\nid: y-1\ndata: cut", n, n)
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	var seen []string
-	failures := 0
-	for s, err := range c.Events(ctx, true) {
-		if err != nil {
-			failures++
-			continue
-		}
-		if seen = append(seen, s.Position()); len(seen) == 3 {
-			break
-		}
-	}
-	if fmt.Sprint(seen) != "[x-1 x-2 x-3]" || failures != 2 {
-		t.Errorf("saw %v and %d failures", seen, failures)
-	}
-	for _, want := range []string{"", "x-1", "x-2"} {
-		if got := <-asked; got != want {
-			t.Errorf("asked from %q, want %q", got, want)
-		}
-	}
-}
-
-// FuzzEvents: the parser ends, bounds what it holds, and agrees with itself on the two forms of line ends.
-func FuzzEvents(f *testing.F) {
-	for _, s := range []string{"data: x\n\n", "id: 1\r\ndata\r\n\r\n", ": c\n\n\ndata:x\ndata: y\n\n", "id:\x00\ndata: z\n\nevent: end\n\n", "\r\r\n\n", "data: cut"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, stream []byte) {
-		parse := func(b []byte) (all []string) {
-			e := newEvents(bytes.NewReader(b))
-			for {
-				ev, err := e.next()
-				if err != nil {
-					return all
-				}
-				if len(ev.data) > maxEvent {
-					t.Fatalf("an event of %d bytes", len(ev.data))
-				}
-				all = append(all, fmt.Sprintf("%q %q %q", ev.kind, ev.id, ev.data))
-			}
-		}
-		got := parse(stream)
-		if bytes.ContainsRune(stream, '\r') || len(stream) > maxEvent/2 {
-			return
-		}
-		if other := parse(bytes.ReplaceAll(stream, []byte("\n"), []byte("\r\n"))); fmt.Sprint(other) != fmt.Sprint(got) {
-			t.Errorf("%q: %v with LF, %v with CRLF", stream, got, other)
-		}
-	})
 }

@@ -53,12 +53,16 @@ func (s *Status) Certain() time.Duration {
 	return s.until - boottime.Now()
 }
 
-// settle works out the end of a yes. Of one that was waited for or streamed, the time since it was asked for
-// says nothing.
-func (s *Status) settle(local bool, sent time.Duration) {
-	s.until = sent + time.Duration(s.ExpiresInMs)*time.Millisecond
-	if local {
-		s.until = time.Duration(s.ExpiresBoottimeMs) * time.Millisecond
+// settle works out the end of a yes that was evaluated between sent and received. Counted from before the request
+// it holds whatever the elector's clock is, but one that was waited for or streamed has then passed on arrival. So
+// its end on the boot clock counts, where that clock may be ours. The near end of a tunnel is a loopback address too:
+// an end that cannot have been read on this clock meanwhile is of another host.
+func (s *Status) settle(local bool, sent, received time.Duration) {
+	certain := time.Duration(s.ExpiresInMs) * time.Millisecond
+	end := time.Duration(s.ExpiresBoottimeMs) * time.Millisecond
+	s.until = sent + certain
+	if local && end > s.until && end <= received+certain+time.Millisecond { // durations are rounded down
+		s.until = end
 	}
 }
 
@@ -86,25 +90,34 @@ func (a Ask) query() url.Values {
 	return q
 }
 
-// Status asks for all that the elector knows. It blocks for ask.Wait at most, and the time of the exchange; ctx
-// ends it earlier.
+// slack is the time that an exchange may take beyond the wait that it asks for. A frozen elector keeps its
+// connections, and a host that has gone does not close them.
+const slack = 10 * time.Second
+
+// Status asks for all that the elector knows. It blocks for ask.Wait and ten seconds at most if it is to wait; else
+// until ctx ends.
 func (c *Client) Status(ctx context.Context, ask Ask) (*Status, error) {
 	return c.status(ctx, "/status", ask, http.StatusOK)
 }
 
-// Leader asks whether the elector leads; Status.Leading says so. With ask.Wait the answer comes as soon as it
-// does.
+// Leader asks whether the elector leads; Status.Certain says for how long. With ask.Wait the answer comes as soon as
+// it does. It blocks as Status does.
 func (c *Client) Leader(ctx context.Context, ask Ask) (*Status, error) {
 	return c.status(ctx, "/leader", ask, http.StatusOK, http.StatusServiceUnavailable)
 }
 
 func (c *Client) status(ctx context.Context, path string, ask Ask, accepted ...int) (*Status, error) {
+	if ask.Wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, ask.Wait+slack)
+		defer cancel()
+	}
 	s := &Status{}
 	sent, err := c.call(ctx, request{method: http.MethodGet, path: path, query: ask.query()}, s, accepted...)
 	if err != nil {
 		return nil, err
 	}
-	s.settle(c.local, sent)
+	s.settle(c.local, sent, boottime.Now())
 	return s, nil
 }
 

@@ -186,7 +186,7 @@ func TestWaitSurvivesTheElectorsRestart(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 		end := int64(boottime.Now()/time.Millisecond) + 60_000
-		_, _ = w.Write([]byte(`{"leading":true,"expires_boottime_ms":` + strconv.FormatInt(end, 10) + `}`))
+		_, _ = w.Write([]byte(`{"leading":true,"expires_in_ms":60000,"expires_boottime_ms":` + strconv.FormatInt(end, 10) + `}`))
 	}))
 	defer elector.Close()
 	done := make(chan said)

@@ -56,9 +56,12 @@ func (ss *session) PutValue(ctx context.Context, claim election.Claim, put elect
 		return nil, election.ErrSessionEnded
 	}
 	defer done()
-	ss.valued.Store(true)
+	before := ss.valued.Swap(true)
 	for range valueTries {
 		v, err := ss.tryPut(ctx, claim.Token, put)
+		if errors.Is(err, election.ErrRefused) && !before {
+			ss.valued.Store(false) // a rebind must not try what is refused
+		}
 		if !errors.Is(err, errOvertaken) {
 			return v, err
 		}
@@ -132,6 +135,7 @@ func (ss *session) fetchValue(ctx context.Context, to election.LeaseID) {
 
 // observeValue reports the shared value and its absence: it reads, and then watches from there on.
 func (ss *session) observeValue() {
+	refused := false
 	for ss.ctx.Err() == nil {
 		r, err := ss.get(clientv3.OpGet(ss.store.valueKey))
 		if err == nil {
@@ -147,7 +151,8 @@ func (ss *session) observeValue() {
 				ss.showValue(e.Kv)
 				return false
 			}, clientv3.WithRev(r.Header.Revision+1))
-		} else if errors.Is(err, election.ErrRefused) {
+		} else if errors.Is(err, election.ErrRefused) && !refused {
+			refused = true
 			ss.store.cfg.Logger.Warn("the shared value cannot be read; the elector goes on without it", "err", err)
 		}
 		if err != nil && !ss.pause(err) {

@@ -30,8 +30,9 @@ type Holds struct {
 
 	mu      sync.Mutex // guards the fields below, for a few assignments
 	open    map[*Hold]struct{}
-	changed chan struct{} // closed when a hold is let go of
-	turn    sync.Mutex    // held while the elector is told of eligibility, so that the last word is the true one
+	changed chan struct{}    // closed when a hold is let go of
+	owed    election.Instant // until when holds that were cut may be acted on
+	turn    sync.Mutex       // held while the elector is told of eligibility, so that the last word is the true one
 }
 
 // NewHolds returns holds of which none is open. It starts nothing. An elector of which a hold is required begins
@@ -45,6 +46,7 @@ type Hold struct {
 	all  *Holds
 	owed election.Promises
 	cut  chan struct{} // closed when Holds wants it gone
+	drop sync.Once     // closes cut
 	once sync.Once
 }
 
@@ -101,13 +103,16 @@ func (h *Hold) Cut() { h.letGo(true) }
 
 func (h *Hold) letGo(owes bool) {
 	h.once.Do(func() {
-		h.owed.Settle(owes)
 		hs := h.all
 		hs.mu.Lock()
+		if owes { // a term that is ending already waits for it in Lead, which finds the hold or this
+			hs.owed = max(hs.owed, h.owed.Until())
+		}
 		delete(hs.open, h)
 		close(hs.changed)
 		hs.changed = make(chan struct{})
 		hs.mu.Unlock()
+		h.owed.Settle(owes)
 		ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
 		defer cancel()
 		_ = hs.tell(ctx) // an elector that has ended, or whose loop stands still, leads no more
@@ -118,8 +123,8 @@ func (h *Hold) letGo(owes bool) {
 const tellTimeout = 5 * time.Second
 
 // Lead is the work of a term: it returns when the term has ended and every hold that was told a yes in it has
-// been let go of. Those that are not within Drain are cut, and it waits until what they have been promised has
-// run out.
+// been let go of. Those that are not within Drain are cut. It waits until what those that were cut have been
+// promised has run out.
 func (hs *Holds) Lead(ctx context.Context, _ election.Term) error {
 	<-ctx.Done()
 	patience := time.NewTimer(hs.cfg.Drain)
@@ -127,15 +132,23 @@ func (hs *Holds) Lead(ctx context.Context, _ election.Term) error {
 	for {
 		told, changed := hs.told()
 		if len(told) == 0 {
-			return nil
+			break
 		}
 		select {
 		case <-changed:
+			continue
 		case <-patience.C:
 			hs.drop(told)
-			return nil
 		}
+		break
 	}
+	hs.mu.Lock()
+	until := hs.owed
+	hs.mu.Unlock()
+	if left := until.Sub(hs.cfg.Clock.Now()); left > 0 {
+		<-time.After(left)
+	}
+	return nil
 }
 
 // told lists the open holds that have been told a yes, and a channel that is closed when one is let go of.
@@ -150,12 +163,12 @@ func (hs *Holds) told() (told []*Hold, changed <-chan struct{}) {
 	return told, hs.changed
 }
 
-// drop cuts holds and waits until what was promised on them has run out.
+// drop cuts holds. They may stay open for a while yet.
 func (hs *Holds) drop(told []*Hold) {
-	var until election.Instant
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
 	for _, h := range told {
-		until = max(until, h.owed.Until())
-		close(h.cut)
+		hs.owed = max(hs.owed, h.owed.Until())
+		h.drop.Do(func() { close(h.cut) })
 	}
-	<-time.After(until.Sub(hs.cfg.Clock.Now()))
 }

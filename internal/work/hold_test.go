@@ -213,6 +213,37 @@ func TestPromiseOfACutWorkerIsKept(t *testing.T) {
 	})
 }
 
+func TestWorkerThatIsLostWhileItIsToStopIsOwedWhatItWasPromised(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		a, b, working := f.pair()
+		until := working.Answer(time.Minute).ExpiresAt
+		a.stop()
+		synctest.Wait()
+		working.Cut() // not heard of for too long, while the term is ending
+		if b.await("leading", leads); f.clock.Now() < until {
+			t.Errorf("the next leads at %v, its worker has been promised until %v", f.clock.Now(), until)
+		}
+	})
+}
+
+func TestHoldThatOutlastsTwoTermsIsCutOnce(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		a := f.join("a", false)
+		working := a.hold()
+		for range 2 {
+			a.await("leading", leads)
+			working.Answer(time.Minute)
+			token := a.Look().Token
+			if err := a.Resign(context.Background(), election.Resignation{Token: token}); err != nil {
+				t.Fatal(err)
+			}
+			a.await("a later term", func(now election.Answer) bool { return now.Token > token })
+		}
+		<-working.Unwanted()
+		working.Cut()
+	})
+}
+
 func TestOneHoldOfTwoIsEnough(t *testing.T) {
 	inBubble(t, func(f *fleet) {
 		a := f.join("a", true)

@@ -21,8 +21,8 @@ func TestSystemdHearsTheElectorAndNotItsCommand(t *testing.T) {
 	defer conn.Close()
 	must(t, conn.SetReadDeadline(time.Now().Add(patience)))
 
-	p := e.startUnder(t, []string{"env", "NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=30000000"}, "w1",
-		"run", "--", "sh", "-c", "env >"+told)
+	p := e.launch(t, []string{"env", "NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=30000000"}, "run", "w1",
+		"--", "sh", "-c", "env >"+told)
 	b := make([]byte, 4096)
 	n, err := conn.Read(b)
 	must(t, err)

@@ -119,7 +119,7 @@ func (c *Client) PutValue(ctx context.Context, v Value) (revision int64, err err
 
 // Resigned tells what came of Resign.
 type Resigned struct {
-	Released bool  `json:"released"` // the key has gone
+	Released bool  `json:"released"` // the key is known to have gone
 	Token    int64 `json:"token"`    // of the term that was given up
 }
 

@@ -13,7 +13,8 @@
 //  3. HEAD and OPTIONS, /livez, /readyz, their aliases and /metrics are for load balancers, probes and
 //     scrapes. They promise nothing, however often they are asked, have no Elector-* headers and never
 //     wait.
-//  4. A no has no Elector-* headers and its token and expiry are 0.
+//  4. A no has no Elector-* headers and its token and expiry are 0. The Elector-Token of GET /value is no yes: it
+//     is that of the value's term, whoever's that is.
 //  5. Identities of other candidates are read from etcd, where anybody may have written them. They appear
 //     in JSON strings only, as valid UTF-8; headers hold numbers.
 //  6. Nothing is cached by anyone (Cache-Control: no-store).
@@ -28,4 +29,7 @@
 //  10. On each listener at most 1,024 requests wait or stream; the next is refused. It has at most 1,280
 //     connections; for one more, that is closed which has been without a request for longest. So neither
 //     keeps a short question from being answered.
+//  11. What changes something is on the main listener only, and is let through by guard.go before its body is
+//     read. Etcd and the elector's loop have 5 s to answer what is asked of them for a request; after an error
+//     other than a refusal a value may have been published all the same.
 package httpapi

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/electiontest"
 )
 
 // put publishes a value through a member that leads.
@@ -86,4 +89,53 @@ func TestResignationIsAnsweredWhenTheKeyHasGone(t *testing.T) {
 			t.Errorf("a follower: %d %s", rec.Code, rec.Body)
 		}
 	})
+}
+
+// What etcd does not answer is not known to have gone: not when the session has ended either, whose end does not
+// wait for etcd.
+func TestKeyIsNotSaidToHaveGoneWhileEtcdIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		a := f.join("a")
+		token := a.await("leading", leads).Token
+		f.cluster.Inject(func(string, string) electiontest.Fault { return electiontest.BeforeApply })
+		rec, _ := resignOver(a)
+		want := fmt.Sprintf("{\"resigned\":true,\"released\":false,\"token\":%d}\n", token)
+		if !f.cluster.Stands(token) || rec.Code != http.StatusOK || rec.Body.String() != want {
+			t.Errorf("the key stands: %v; %d %s", f.cluster.Stands(token), rec.Code, rec.Body)
+		}
+	})
+}
+
+// mute is an elector whose loop and etcd answer nobody.
+type mute struct{ *scripted }
+
+func (mute) Candidates(ctx context.Context) (election.Queue, error) {
+	<-ctx.Done()
+	return election.Queue{}, ctx.Err()
+}
+
+func (mute) PutValue(ctx context.Context, _ election.ValuePut) (*election.Value, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (mute) Resign(ctx context.Context, _ election.Resignation) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestWhoeverAsksIsAnsweredThoughEtcdIsNot(t *testing.T) {
+	for _, o := range []order{
+		{method: http.MethodGet, path: "/candidates"},
+		{method: http.MethodPut, path: "/value", header: map[string]string{"Elector-Token": "4242"}},
+		{method: http.MethodPost, path: "/resign", header: map[string]string{"Elector-Request": "1"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			rec := o.send(newAPI(mute{leading()}).Main())
+			if rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), `"hint":"`) {
+				t.Errorf("%s: %d %s", o.path, rec.Code, rec.Body)
+			}
+		})
+	}
 }

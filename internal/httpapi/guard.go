@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Writes says who may change something.
@@ -21,21 +20,15 @@ type Writes struct {
 	Exposed bool
 	// Hosts are the names, besides those of the loopback, under which the main listener may be asked.
 	Hosts []string
-	// TokenFile holds the bearer token that writes must bring; read again whenever it changes. Empty: none.
+	// TokenFile holds the bearer token that writes must bring, as it is at each of them. Empty: none.
 	TokenFile string
 }
 
 // guard keeps everybody from changing anything who may not: a page elsewhere that a browser shows, whatever
 // name it has made resolve to this host; and, on a listener that others can reach, whoever has no token.
-type guard struct {
-	Writes
+type guard struct{ Writes }
 
-	mu   sync.Mutex // guards the fields below, while the file is looked at
-	file os.FileInfo
-	hash [sha256.Size]byte // of the token in it
-}
-
-func newGuard(w Writes) *guard { return &guard{Writes: w} }
+func newGuard(w Writes) *guard { return &guard{w} }
 
 // CheckTokenFile reports in one sentence why a token file cannot be used; nil when it can.
 func CheckTokenFile(path string) error {
@@ -127,35 +120,16 @@ func (g *guard) knowsOrigin(h http.Header) bool {
 
 // refuseToken compares the bearer token in a time that does not depend on it.
 func (g *guard) refuseToken(h http.Header) refusal {
-	want, err := g.token()
+	secret, err := readToken(g.TokenFile) // each time: writes are few, and a time stamp would not show every change
 	if err != nil {
 		return refusal{http.StatusForbidden, failure{"the token to compare with cannot be read", clean(err.Error())}}
 	}
 	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
-	got := sha256.Sum256([]byte(token))
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(secret))
 	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 		return refusal{http.StatusUnauthorized, failure{"no bearer token, or a wrong one", "send Authorization: Bearer and what --http-token-file holds"}}
 	}
 	return refusal{}
-}
-
-// token is the hash of the token in the file as it is now.
-func (g *guard) token() ([sha256.Size]byte, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now, err := os.Stat(g.TokenFile)
-	if err != nil {
-		return g.hash, fmt.Errorf("read --http-token-file: %w", err)
-	}
-	if old := g.file; old != nil && os.SameFile(old, now) && old.ModTime().Equal(now.ModTime()) && old.Size() == now.Size() {
-		return g.hash, nil
-	}
-	token, err := readToken(g.TokenFile)
-	if err != nil {
-		return g.hash, err
-	}
-	g.file, g.hash = now, sha256.Sum256([]byte(token))
-	return g.hash, nil
 }
 
 // mayWrite answers a request that may not change anything, and reports whether it may.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,10 +138,23 @@ func TestWritesNeedTheTokenOfTheFileAsItIsNow(t *testing.T) {
 	put("changed")
 	want(401, "Bearer s3cret")
 	want(through, "Bearer changed")
+	// In its place, as long as before and with the same time stamp.
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("CHANGED"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file, before.ModTime(), before.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	want(401, "Bearer changed")
+	want(through, "Bearer CHANGED")
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	want(403, "Bearer changed")
+	want(403, "Bearer CHANGED")
 }
 
 func TestATokenFileWithoutATokenIsRefused(t *testing.T) {
@@ -197,6 +211,29 @@ func FuzzHost(f *testing.F) {
 		if ip := net.ParseIP(name); (ip == nil || !ip.IsLoopback()) && !strings.EqualFold(name, "localhost") && !strings.EqualFold(name, "listed") &&
 			!strings.HasPrefix(name, "::1%") {
 			t.Errorf("%q is taken for this host's own", host)
+		}
+	})
+}
+
+// FuzzOrigin: a page that may write is one of a host that may be asked, by a scheme that names one.
+func FuzzOrigin(f *testing.F) {
+	for _, origin := range []string{
+		"http://localhost:4040", "https://[::1]", "null", "", "http://listed", "http://listed.evil.example.org", "http://evil@listed",
+		"http://localhost@evil.example.org", "//localhost", "file:///localhost", "http://127.0.0.1:4040/x?y#z", "http:localhost",
+	} {
+		f.Add(origin)
+	}
+	g := newGuard(Writes{Hosts: []string{"listed"}})
+	f.Fuzz(func(t *testing.T, origin string) {
+		if !g.knowsOrigin(http.Header{"Origin": {origin}}) {
+			return
+		}
+		u, err := url.Parse(origin)
+		if err != nil || !g.knows(u.Host) {
+			t.Errorf("%q may write", origin)
+		}
+		if g.knowsOrigin(http.Header{"Origin": {origin, "https://evil.example.org"}}) || g.knowsOrigin(http.Header{"Origin": {"null", origin}}) {
+			t.Errorf("%q speaks for another", origin)
 		}
 	})
 }

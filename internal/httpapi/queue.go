@@ -32,7 +32,9 @@ func (a *API) candidates(w http.ResponseWriter, r *http.Request, _ query) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	queue, err := a.elector.Candidates(r.Context())
+	ctx, done := bounded(w, r)
+	defer done()
+	queue, err := a.elector.Candidates(ctx)
 	if err != nil {
 		reply(w, r, http.StatusServiceUnavailable, failure{"the queue cannot be read from etcd", clean(err.Error())})
 		return

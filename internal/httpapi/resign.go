@@ -49,7 +49,9 @@ func (a *API) resign(w http.ResponseWriter, r *http.Request, q query) {
 		return
 	}
 	term := a.elector.Look().Token
-	if err := a.elector.Resign(r.Context(), wish); err != nil {
+	ctx, done := bounded(w, r)
+	defer done()
+	if err := a.elector.Resign(ctx, wish); err != nil {
 		if !a.replyTerm(w, r, err) {
 			reply(w, r, http.StatusServiceUnavailable, failure{"the elector has not taken it", "ask again"})
 		}
@@ -57,16 +59,20 @@ func (a *API) resign(w http.ResponseWriter, r *http.Request, q query) {
 	}
 	// The key goes when work and promises have ended, and etcd's part in it is bounded.
 	q.wait = a.elector.AnswerMax() + 5*time.Second
-	if !a.await(w, r, q, func(s election.State) bool { return s.Phase != election.SteppingDown }) {
+	if !a.await(w, r, q, released) {
 		return
 	}
 	now, _ := a.elector.Watch()
 	reply(w, r, http.StatusOK, struct {
 		Resigned bool  `json:"resigned"`
-		Released bool  `json:"released"` // the key has gone
+		Released bool  `json:"released"` // the key is known to have gone
 		Token    int64 `json:"token"`    // of the term that was given up
-	}{true, now.Phase != election.SteppingDown, max(term, wish.Token)})
+	}{true, released(now), max(term, wish.Token)})
 }
+
+// released reports whether the key of a term that was given up is known to have gone. The end of its session
+// does not tell, as etcd may have been out of reach; the next one first removes what the last has left.
+func released(s election.State) bool { return s.Phase != election.SteppingDown && s.Lease != 0 }
 
 // readResignation reads the body, which may be missing, and the token.
 func readResignation(w http.ResponseWriter, r *http.Request) (election.Resignation, refusal) {
@@ -96,15 +102,12 @@ func parseCooldown(body []byte) (time.Duration, error) {
 		return 0, nil
 	}
 	var order struct {
-		Cooldown string `json:"cooldown"`
+		Cooldown *string `json:"cooldown"`
 	}
-	if err := decode(body, &order); err != nil {
+	if err := decode(body, &order); err != nil || order.Cooldown == nil {
 		return 0, err
 	}
-	if order.Cooldown == "" {
-		return 0, nil
-	}
-	d, err := time.ParseDuration(order.Cooldown)
+	d, err := time.ParseDuration(*order.Cooldown)
 	if err != nil || d < 0 || d > maxCooldown {
 		return 0, errors.New("cooldown is no time from 0s to 24h")
 	}

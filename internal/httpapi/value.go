@@ -33,19 +33,21 @@ func (a *API) value(w http.ResponseWriter, r *http.Request, q query) {
 		reply(w, r, http.StatusNotFound, failure{"there is no value", "the leader publishes one with PUT, or --value; nothing is shown while the leader is not known"})
 		return
 	}
+	if statusOnly(r) {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
 	h := w.Header()
 	h.Set("ETag", etag(v.Revision))
 	h.Set("Elector-Token", strconv.FormatInt(v.Token, 10))
 	h.Set("Content-Type", typeOf(v.ContentType))
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'") // it is data, in a browser too
-	if !statusOnly(r) && matches(r.Header.Get("If-None-Match"), v.Revision) {
+	if matches(r.Header.Get("If-None-Match"), v.Revision) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	if !statusOnly(r) {
-		_, _ = w.Write(v.Bytes)
-	}
+	_, _ = w.Write(v.Bytes)
 }
 
 // shown is the revision of the value in an answer; 0: none.
@@ -87,7 +89,9 @@ func (a *API) putValue(w http.ResponseWriter, r *http.Request) {
 		reply(w, r, why.status, why.failure)
 		return
 	}
-	v, err := a.elector.PutValue(r.Context(), put)
+	ctx, done := bounded(w, r)
+	defer done()
+	v, err := a.elector.PutValue(ctx, put)
 	switch {
 	case err == nil:
 		w.Header().Set("ETag", etag(v.Revision))
@@ -118,6 +122,9 @@ func readPut(w http.ResponseWriter, r *http.Request) (election.ValuePut, refusal
 	}
 	if put.Revision, ok = parseIfMatch(r.Header.Values("If-Match")); !ok {
 		return put, refusal{http.StatusBadRequest, failure{"If-Match is not a revision", "send the ETag of the value that is to be replaced, or *"}}
+	}
+	if r.Header.Get("If-None-Match") != "" { // to ignore it would be to replace what was to be kept
+		return put, refusal{http.StatusBadRequest, failure{"If-None-Match is not taken with PUT", "send If-Match, or neither"}}
 	}
 	if given := r.Header.Get("Content-Type"); given != "" {
 		if put.ContentType = typeOf(given); put.ContentType != given {

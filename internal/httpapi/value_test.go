@@ -49,6 +49,18 @@ func TestValueThatTheReaderHasIsNotSentAgain(t *testing.T) {
 	}
 }
 
+func TestStatusLineIsAllThatAValueGivesToHead(t *testing.T) {
+	for _, method := range []string{http.MethodHead, http.MethodOptions} {
+		for e, want := range map[*scripted]int{sharing("text/plain", "x"): 200, following(): 404} {
+			rec := ask(e, method, "/value?wait=10m")
+			if rec.Code != want || rec.Body.Len() != 0 || rec.Header().Get("ETag") != "" {
+				t.Errorf("%s: %d %v %q", method, rec.Code, rec.Header(), rec.Body)
+			}
+			wantNoElectorHeaders(t, rec)
+		}
+	}
+}
+
 func TestStatusTellsTheRevisionOfTheValue(t *testing.T) {
 	var s Status
 	if err := json.Unmarshal(ask(sharing("text/plain", "x"), http.MethodGet, "/status").Body.Bytes(), &s); err != nil || s.ValueRevision != 77 {
@@ -86,6 +98,9 @@ func TestValueIsPutByTheTermUnderWay(t *testing.T) {
 		{"over something", leading(), "x", append(token, "If-Match", "*"), 200},
 		{"over nonsense", leading(), "x", append(token, "If-Match", "77"), 400},
 		{"over one of several", leading(), "x", append(token, "If-Match", `"1", "2"`), 400},
+		{"if there is none", leading(), "x", append(token, "If-None-Match", "*"), 400},
+		{"over revision 0, which is any", leading(), "x", append(token, "If-Match", `"0"`), 400},
+		{"over revision -1, which is some", leading(), "x", append(token, "If-Match", `"-1"`), 400},
 		{"follower", failing(following(), election.ErrNotLeading), "x", token, 409},
 		{"of another term", failing(leading(), election.ErrTokenMismatch), "x", token, 412},
 		{"changed", failing(leading(), election.ErrValueChanged), "x", append(token, "If-Match", `"3"`), 412},
@@ -130,6 +145,7 @@ func TestResigning(t *testing.T) {
 		{"unknown field", leading(), `{"cooldwon":"30s"}`, json, 400, election.Resignation{}},
 		{"two objects", leading(), `{} {}`, json, 400, election.Resignation{}},
 		{"no object", leading(), `"30s"`, json, 400, election.Resignation{}},
+		{"an empty time", leading(), `{"cooldown":""}`, json, 400, election.Resignation{}},
 		{"no time", leading(), `{"cooldown":"soon"}`, json, 400, election.Resignation{}},
 		{"too long a time", leading(), `{"cooldown":"25h"}`, json, 400, election.Resignation{}},
 		{"too long", leading(), strings.Repeat(" ", maxOrder+1), json, 413, election.Resignation{}},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -15,6 +16,17 @@ const maxHeld = 1024
 
 // writeTimeout is the time that an answer has which comes after a wait, and each write of a stream.
 const writeTimeout = 5 * time.Second
+
+// askTimeout bounds what a request waits for from etcd or the elector's loop: with a long TTL those take longer
+// to give up than a connection may be silent.
+const askTimeout = 5 * time.Second
+
+// bounded is the context for that. It leaves time for the answer afterwards, however long the request took to come.
+func bounded(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
+	// A writer that has no deadline has none to put off.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(askTimeout + writeTimeout))
+	return context.WithTimeout(r.Context(), askTimeout)
+}
 
 // seats has an element for each request that waits or streams. Each listener has its own, so that those
 // who reach the probe listener do not sit in the places of the programs beside the elector.

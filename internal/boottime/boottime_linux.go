@@ -1,6 +1,8 @@
 package boottime
 
 import (
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +17,16 @@ func Now() time.Duration { return read(unix.CLOCK_BOOTTIME) }
 func Suspended() time.Duration {
 	mono := read(unix.CLOCK_MONOTONIC)
 	return max(0, read(unix.CLOCK_BOOTTIME)-mono)
+}
+
+// BootID is the kernel's random name for this boot of the host; readings of the clock in different boots do not
+// compare. It is empty, and so names no boot, where it cannot be read.
+func BootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
 }
 
 func read(clock int32) time.Duration {

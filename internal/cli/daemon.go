@@ -98,6 +98,9 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, log *slog.Logger) (*
 			return nil, usageError{err}
 		}
 	}
+	if err := statusfile.Check(cfg.StatusFile, cfg.LeaderFile); err != nil {
+		return nil, usageError{err}
+	}
 	holds := work.NewHolds(work.HoldsConfig{Elector: elector, Clock: bootClock{}, Required: cfg.RequireHold, Drain: cfg.DrainTimeout})
 	api := httpapi.New(httpapi.Config{
 		Holds: httpapi.Holds{

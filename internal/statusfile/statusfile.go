@@ -2,12 +2,13 @@
 // /status, and a leader file that is there while the elector leads.
 //
 // A yes in a file is a promise like any other: it carries its end on the boot clock, the elector's key
-// stays until then, and while the elector leads the file is written anew before half of it has passed. A killed or
-// frozen elector cannot take its files back, so a reader compares the end with its own clock; elector
-// check --file does.
+// stays until then, and while the elector leads the file is written anew before half of it has passed. The
+// leader file goes before its end when no later one is certain. A killed or frozen elector cannot take its files
+// back, so a reader compares the end with its own clock; elector check --file does.
 //
-// Files are replaced by renaming, so a reader sees a whole one. They are not synced to the disk: their ends
-// mean nothing after a restart of the host.
+// Files are replaced by renaming, so a reader sees a whole one. They are not synced to the disk: none is worth
+// anything after a restart of the host, with which the boot clock starts anew. A disk may keep one nevertheless, and
+// its end may then seem to lie days ahead; so the leader file names the boot that its end belongs to.
 package statusfile
 
 import (
@@ -18,8 +19,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/elector-dev/elector/internal/boottime"
 	"github.com/elector-dev/elector/internal/election"
 )
 
@@ -44,11 +47,13 @@ type Config struct {
 	Logger         *slog.Logger
 }
 
-// Files keeps the files of one elector.
+// Files keeps the files of one elector. Run's goroutine owns the fields below Config.
 type Files struct {
 	Config
-	told   election.Answer // that the status file has; of a no, since a yes is always told anew
-	failed string          // the last error, which is logged once
+	boot   string           // of the host, as the leader file names it
+	told   election.Answer  // that the status file has; of a no, since a yes is always told anew
+	until  election.Instant // the end that the leader file has; 0 when it is not there
+	failed string           // the last error, which is logged once
 }
 
 // leaderFile is the text of the leader file. It has no field that says yes: being there says it, until its end.
@@ -58,24 +63,55 @@ type leaderFile struct {
 	Token             int64  `json:"token"`
 	ExpiresBoottimeMs int64  `json:"expires_boottime_ms"`
 	Incarnation       string `json:"incarnation"`
+	// BootID is the kernel's name for the boot that ExpiresBoottimeMs belongs to.
+	BootID string `json:"boot_id"`
 }
 
-// New checks that the files can be kept, by writing a status file that says no and removing a leader file
-// that an earlier process may have left. It starts nothing. The error is a sentence about the setting.
+// New checks that the files can be kept: it removes a leader file that an earlier process may have left, and
+// writes a status file that says no. It starts nothing. The error is a sentence about the setting.
 func New(cfg Config) (*Files, error) {
-	f := &Files{Config: cfg}
-	if err := f.tell(cfg.Elector.Look()); err != nil {
+	if err := Check(cfg.Status, cfg.Leader); err != nil {
 		return nil, err
 	}
-	if cfg.Leader != "" { // it must be possible to write it when it matters
-		if err := replace(cfg.Leader, nil); err != nil {
-			return nil, fmt.Errorf("--leader-file %w: name a file in a directory that elector may write to", err)
-		}
+	f := &Files{Config: cfg, boot: boottime.BootID()}
+	if cfg.Leader != "" {
 		if err := f.retract(); err != nil {
-			return nil, err
+			return nil, wrong("leader-file", cfg.Leader, err)
+		}
+		if err := writable(cfg.Leader); err != nil { // it must be possible to write it when it matters
+			return nil, wrong("leader-file", cfg.Leader, err)
 		}
 	}
+	if err := f.tell(cfg.Elector.Look()); err != nil {
+		return nil, wrong("status-file", cfg.Status, err)
+	}
 	return f, nil
+}
+
+// Check tells, as New would, of a path that cannot be that of a file to keep. It only looks: whether the
+// directories can be written to is New's to find out. An empty path is good.
+func Check(status, leader string) error {
+	for _, file := range []struct{ setting, path string }{{"status-file", status}, {"leader-file", leader}} {
+		if file.path == "" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(file.path)); err != nil {
+			return wrong(file.setting, file.path, err)
+		}
+		// To replace a device such as /dev/null would hurt the whole host, and a link would be lost.
+		if info, err := os.Lstat(file.path); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("--%s %q is there and is no plain file: name one that elector may replace", file.setting, file.path)
+		}
+	}
+	return nil
+}
+
+// wrong is the sentence about a file that cannot be kept.
+func wrong(setting, path string, err error) error {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		err = at.Err // the path is that of the first writing, which nobody has set
+	}
+	return fmt.Errorf("--%s %q cannot be written (%w): name a file in a directory that elector may write to", setting, path, err)
 }
 
 // Run keeps the files until the elector has ended, and then leaves a status file that says no and no leader
@@ -114,8 +150,16 @@ func (f *Files) keep() time.Duration {
 		f.failed = err.Error()
 		f.Logger.Error("a file cannot be kept; trying again", "err", err)
 	}
-	return f.Elector.AnswerMax() / 2
+	next := f.Elector.AnswerMax() / 3 // so that half is not passed on a busy machine either
+	if left := f.until.Add(-f.early()).Sub(now.At); f.until > 0 && left > 0 {
+		next = min(next, left)
+	}
+	return next
 }
+
+// early is how long before its end a leader file goes that has no successor: the time that a busy machine may
+// take to remove it.
+func (f *Files) early() time.Duration { return min(100*time.Millisecond, f.Elector.AnswerMax()/8) }
 
 // tell writes the status file if it has something new to say.
 func (f *Files) tell(now election.Answer) error {
@@ -124,7 +168,7 @@ func (f *Files) tell(now election.Answer) error {
 		return nil
 	}
 	if err := replace(f.Status, append(f.Encode(now), '\n')); err != nil {
-		return fmt.Errorf("--status-file %w: name a file in a directory that elector may write to", err)
+		return err
 	}
 	f.told = now
 	return nil
@@ -135,46 +179,71 @@ func (f *Files) lead(now election.Answer) error {
 	switch {
 	case f.Leader == "":
 		return nil
-	case !now.Leading:
+	case !now.Leading || now.ExpiresIn <= f.early():
 		return f.retract()
 	}
 	text, err := json.Marshal(leaderFile{
-		f.Election, f.Elector.Identity(), now.Token, time.Duration(now.ExpiresAt).Milliseconds(), f.Elector.Incarnation(),
+		f.Election, f.Elector.Identity(), now.Token, time.Duration(now.ExpiresAt).Milliseconds(), f.Elector.Incarnation(), f.boot,
 	})
 	if err != nil {
 		panic("encode the leader file: " + err.Error()) // strings and numbers always encode
 	}
-	if err := replace(f.Leader, append(text, '\n')); err != nil {
-		return fmt.Errorf("--leader-file %w", err)
+	err = replace(f.Leader, append(text, '\n'))
+	switch {
+	case err == nil:
+		f.until = now.ExpiresAt
+	case !now.At.Before(f.until.Add(-f.early())): // the old one has no time left to wait for better luck
+		err = errors.Join(err, f.retract())
 	}
-	return nil
+	return err
 }
 
 // retract removes the leader file.
 func (f *Files) retract() error {
 	if err := os.Remove(f.Leader); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("--leader-file %w", err)
+		return err
+	}
+	f.until = 0
+	return nil
+}
+
+// replace puts a text at a path, all of it at once.
+func replace(path string, text []byte) error {
+	first, err := write(path, text)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(first, path); err != nil {
+		_ = os.Remove(first)
+		return err
 	}
 	return nil
 }
 
-// replace puts a text at a path, all of it at once. What it is made of first bears a name of its own, which only
-// a process that was killed in between leaves behind, for the next to remove.
-func replace(path string, text []byte) error {
-	first := path + ".next"
-	if err := os.Remove(first); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// writable reports, as an error, that replace would fail, without anything coming to be at the path.
+func writable(path string) error {
+	first, err := write(path, nil)
+	if err != nil {
 		return err
+	}
+	return os.Remove(first)
+}
+
+// write puts a text beside a path, under a name that only a process which was killed meanwhile leaves behind, for
+// the next to remove. It follows no link.
+func write(path string, text []byte) (first string, err error) {
+	first = path + ".next"
+	if err := os.Remove(first); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
 	file, err := os.OpenFile(first, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, err = file.Write(text)
-	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err == nil { // whatever the umask
-		err = os.Rename(first, path)
-	}
-	if err != nil {
+	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil { // 0644 whatever the umask
 		_ = os.Remove(first)
+		return "", err
 	}
-	return err
+	return first, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/elector-dev/elector/internal/boottime"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/electiontest"
 )
@@ -233,13 +234,11 @@ func TestFileThatCannotBeWrittenIsLoggedOnceAndTriedAgain(t *testing.T) {
 	})
 }
 
-func TestALinkIsReplacedAndNotFollowed(t *testing.T) {
+func TestALinkIsNotWrittenThrough(t *testing.T) {
 	b := newBench(t)
 	victim := filepath.Join(t.TempDir(), "victim")
-	for _, link := range []string{b.status, b.status + ".next"} {
-		if err := os.Symlink(victim, link); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Symlink(victim, b.status+".next"); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := New(b.config()); err != nil {
 		t.Fatal(err)
@@ -247,4 +246,95 @@ func TestALinkIsReplacedAndNotFollowed(t *testing.T) {
 	if _, err := os.Lstat(victim); err == nil {
 		t.Error("written through a link")
 	}
+}
+
+func TestOnlyAPlainFileIsReplaced(t *testing.T) {
+	b := newBench(t)
+	if err := os.Symlink(os.DevNull, b.leader); err != nil {
+		t.Fatal(err)
+	}
+	for setting, change := range map[string]func(*Config){
+		"--status-file": func(c *Config) { c.Status = t.TempDir() },
+		"--leader-file": func(c *Config) { c.Leader = b.leader },
+	} {
+		cfg := b.config()
+		cfg.Leader = ""
+		change(&cfg)
+		if _, err := New(cfg); err == nil || !strings.HasPrefix(err.Error(), setting) || !strings.Contains(err.Error(), "no plain file") {
+			t.Errorf("%s: %v", setting, err)
+		}
+	}
+	if _, err := os.Lstat(b.leader); err != nil {
+		t.Error("the link has gone")
+	}
+}
+
+func TestLeaderFileNamesTheBootThatItsEndBelongsTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		if _, _, l, _ := b.told(); l.BootID != boottime.BootID() || l.BootID == "" {
+			t.Errorf("boot %q, which is %q", l.BootID, boottime.BootID())
+		}
+	})
+}
+
+// gone waits until the leader file is not there, and returns how long before the end that it had.
+func (b *bench) gone() time.Duration {
+	b.Helper()
+	var end time.Duration
+	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); {
+		text, err := os.ReadFile(b.leader)
+		if err != nil {
+			return end - time.Duration(b.clock.Now())
+		}
+		var l leaderFile
+		if err := json.Unmarshal(text, &l); err != nil {
+			b.Fatalf("leader file %q: %v", text, err)
+		}
+		end = time.Duration(l.ExpiresBoottimeMs) * time.Millisecond
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+	}
+	b.Fatal("the leader file stays")
+	return 0
+}
+
+func TestLeaderFileGoesBeforeItsEndWhenTheLeaseRunsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.cluster.Inject(func(string, string) electiontest.Fault { return electiontest.NeverReplies })
+		if left := b.gone(); left < 50*time.Millisecond || left > answerMax/4 {
+			t.Errorf("gone %v before its end", left)
+		}
+		if !b.Look().Leading {
+			t.Error("gone only after the loss")
+		}
+	})
+}
+
+func TestLeaderFileThatCannotBeWrittenAnewGoesBeforeItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		inTheWay := filepath.Join(b.leader+".next", "something")
+		if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if left := b.gone(); left < 50*time.Millisecond || left > answerMax/4 {
+			t.Errorf("gone %v before its end", left)
+		}
+		if leading, _, _, _ := b.told(); !leading || !b.Look().Leading {
+			t.Error("the other file and the elector do not go on")
+		}
+		if err := os.Remove(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(answerMax)
+		synctest.Wait()
+		if _, _, _, ok := b.told(); !ok {
+			t.Error("the leader file does not come back")
+		}
+	})
 }

@@ -109,7 +109,8 @@ func valueSetCommand(env []string) *cobra.Command {
 }
 
 // checkFile reads a file that an elector keeps and reports, as an error, that it does not say yes now. An
-// elector that was killed cannot remove its file, so it is worth what its expiry says.
+// elector that was killed cannot remove its file, so it is worth what its expiry says; and nothing after a restart
+// of the host, when the boot clock begins anew.
 func checkFile(path string) error {
 	b, err := os.ReadFile(path)
 	switch {
@@ -119,14 +120,23 @@ func checkFile(path string) error {
 		return statusError{exitNoAnswer, err.Error()}
 	}
 	var told struct {
-		Leading *bool `json:"leading"` // a leader file has none: it is there while the elector leads
-		Token   int64 `json:"token"`
-		Expires int64 `json:"expires_boottime_ms"`
+		Leading   *bool  `json:"leading"` // a leader file has none: it is there while the elector leads
+		Token     int64  `json:"token"`
+		ExpiresIn int64  `json:"expires_in_ms"` // in a status file
+		Expires   int64  `json:"expires_boottime_ms"`
+		BootID    string `json:"boot_id"` // in a leader file
 	}
 	if err := json.Unmarshal(b, &told); err != nil {
 		return statusError{exitNoAnswer, fmt.Sprintf("%s is no file of elector: %v", path, err)}
 	}
-	if told.Leading != nil && !*told.Leading || told.Token <= 0 || boottime.Now() >= millis(told.Expires) {
+	now := boottime.Now()
+	var ours bool // whether the expiry is of this boot
+	if told.Leading == nil {
+		ours = told.BootID != "" && told.BootID == boottime.BootID()
+	} else {
+		ours = *told.Leading && now >= millis(told.Expires-told.ExpiresIn-1) // else it was written later than now
+	}
+	if !ours || told.Token <= 0 || now >= millis(told.Expires) {
 		return no
 	}
 	return nil

@@ -228,13 +228,18 @@ func TestFilesAreWorthWhatTheirExpirySays(t *testing.T) {
 	dir := t.TempDir()
 	now := int64(boottime.Now() / time.Millisecond)
 	at := func(ms int64) string { return strconv.FormatInt(now+ms, 10) }
+	boot := `,"boot_id":"` + boottime.BootID() + `"}`
 	for text, status := range map[string]int{
-		`{"token":7,"expires_boottime_ms":` + at(60_000) + `}`:                 0,
-		`{"leading":true,"token":7,"expires_boottime_ms":` + at(60_000) + `}`:  0,
-		`{"token":7,"expires_boottime_ms":` + at(-1) + `}`:                     1,
-		`{"leading":false,"token":0,"expires_boottime_ms":0}`:                  1,
-		`{"leading":false,"token":7,"expires_boottime_ms":` + at(60_000) + `}`: 1,
-		`{"expires_boottime_ms":` + at(60_000) + `}`:                           1,
+		`{"token":7,"expires_boottime_ms":` + at(60_000) + boot:                                       0,
+		`{"token":7,"expires_boottime_ms":` + at(60_000) + `,"boot_id":"of-last-week"}`:               1,
+		`{"token":7,"expires_boottime_ms":` + at(60_000) + `}`:                                        1,
+		`{"token":7,"expires_boottime_ms":` + at(-1) + boot:                                           1,
+		`{"expires_boottime_ms":` + at(60_000) + boot:                                                 1,
+		`{"leading":true,"token":7,"expires_in_ms":60000,"expires_boottime_ms":` + at(60_000) + `}`:   0,
+		`{"leading":true,"token":7,"expires_in_ms":2000,"expires_boottime_ms":` + at(3_600_000) + `}`: 1,
+		`{"leading":true,"token":7,"expires_in_ms":2000,"expires_boottime_ms":` + at(-1) + `}`:        1,
+		`{"leading":false,"token":0,"expires_in_ms":0,"expires_boottime_ms":0}`:                       1,
+		`{"leading":false,"token":7,"expires_in_ms":60000,"expires_boottime_ms":` + at(60_000) + `}`:  1,
 		`{}`:     1,
 		`torn {`: 3,
 	} {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/process"
 )
 
 // Restart says what follows when a command ends by itself.
@@ -124,7 +125,9 @@ func (c *Child) run(ctx context.Context, term election.Term) (status int, err er
 	if err := c.cfg.Group(GroupStarting); err != nil {
 		return 0, fmt.Errorf("note the command: %w", err) // a successor could not know whether it still runs
 	}
-	p, err := start(c.cfg, c.environment(term))
+	p, err := process.Start(process.Spec{
+		Argv: c.cfg.Argv, Env: c.environment(term), Stdin: c.cfg.Stdin, Stdout: c.cfg.Stdout, Stderr: c.cfg.Stderr,
+	})
 	if err != nil {
 		_ = c.cfg.Group(GroupNone) // what is noted instead costs a successor a TTL
 		if status, ok := notStarted(err); ok {
@@ -132,18 +135,22 @@ func (c *Child) run(ctx context.Context, term election.Term) (status int, err er
 		}
 		return 0, fmt.Errorf("start the command: %w", err)
 	}
-	c.cfg.Logger.Info("the command is started", "token", term.Token, "pid", p.group())
-	noted := c.cfg.Group(p.group())
-	guard, guardErr := startGuard(c.cfg, p.group())
+	c.cfg.Logger.Info("the command is started", "token", term.Token, "pid", p.Group())
+	noted := c.cfg.Group(p.Group())
+	guard, guardErr := startGuard(c.cfg, p.Group())
 	if err = errors.Join(noted, guardErr); err == nil {
 		err = c.attend(ctx, p, guard)
 	}
-	p.stop(c.cfg.Stop, c.cfg.Grace, err == nil)
+	grace := c.cfg.Grace
+	if err != nil {
+		grace = 0
+	}
+	p.End(c.cfg.Stop, grace)
 	guard.dismiss()
 	if noted := c.cfg.Group(GroupNone); noted != nil {
 		c.cfg.Logger.Warn("the command's end is not noted; after a crash the next start would wait for the lease", "err", noted)
 	}
-	return p.status(), err
+	return p.Status(), err
 }
 
 // notStarted is the exit status of a command that could not be started because of itself.
@@ -158,7 +165,7 @@ func notStarted(err error) (status int, ok bool) {
 }
 
 // attend passes signals on and keeps the guard informed, until the command or the term has ended, or the guard has.
-func (c *Child) attend(ctx context.Context, p *process, guard *guard) error {
+func (c *Child) attend(ctx context.Context, p *process.Process, guard *guard) error {
 	look := time.NewTicker(guardEvery)
 	defer look.Stop()
 	for {
@@ -166,13 +173,13 @@ func (c *Child) attend(ctx context.Context, p *process, guard *guard) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-p.exited:
+		case <-p.Exited():
 			return nil
 		case <-guard.gone:
 			return errors.New("the process that guards the command has ended, so the command is killed")
 		case s := <-c.cfg.Signals:
 			if s, ok := s.(syscall.Signal); ok {
-				p.signal(s)
+				p.Signal(s)
 			}
 		case <-look.C:
 		}

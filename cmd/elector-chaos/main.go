@@ -30,6 +30,7 @@ const (
 
 func main() {
 	devetcd.MaybeRunMember()
+	chaos.MaybeAct()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -21,6 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	devetcd.MaybeRunMember()
+	chaos.MaybeAct()
 	goleak.VerifyTestMain(m)
 }
 

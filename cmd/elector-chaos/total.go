@@ -51,6 +51,7 @@ func (t *total) add(seed uint64, o chaos.Outcome) {
 	t.seen["an acknowledged renewal that did not count"] += f.Renewals["late"] + f.Renewals["unconfirmed"] + f.Renewals["negative"]
 	t.seen["a renewal in another raft term"] += f.Renewals["term_mismatch"]
 	t.seen["a promise compared with the end of its key"] += int64(f.Promises)
+	t.seen["an end of bound work"] += int64(f.Works)
 	t.seen["a graceful stop while all else was well"] += int64(f.Stops)
 }
 

@@ -70,6 +70,8 @@ func (v verdict) text() string {
 	line("promises         %d terms' compared with the end of their keys, %d cut short as the operator had declared", f.Promises, f.Declared)
 	line("gauges           %d samples, %d compared with answers", f.Samples, f.SamplesJudged)
 	line("register         %d accesses, %d writes, %d refused for an old token", f.Accesses, f.Writes, f.RefusedWrites)
+	line("work             %d lives compared with the end of their terms, %d acts; %d frozen with their guards, %d with keys taken away",
+		f.Works, f.Acts, f.WorksFrozen, f.WorksExcused)
 	line("faults           %d, of which %d effective: %s", faults(v.report), effective(v.report), byKind(f.Faults))
 	line("handed over      %d graceful stops judged, %d not since something else was wrong; %d terms taken away behind their backs (%d noticed late, %d overlaps excused)",
 		f.Stops, f.StopsOpen, f.Taken, f.NoticedLate, f.Excused)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/elector-dev/elector/internal/chaos/history"
@@ -22,10 +24,15 @@ type lane struct {
 	*asker
 	index      int
 	argv       []string
-	logs       string // path of the log without its number
+	logs       string   // path of the log without its number
+	env        []string // besides the harness's own
 	releaseNow bool
+	plan       lanePlan
+	ttl        time.Duration
 	recorder   *recorder
 	reports    sync.WaitGroup
+	command    atomic.Pointer[actor] // that acts now; nil for none
+	holder     *holder               // nil unless its work is to hold
 
 	mu    sync.Mutex // guards the fields below; held while a process is started
 	proc  *proc.Process
@@ -47,14 +54,16 @@ func (l *lane) start() error {
 	}
 	defer log.Close() // the child has its own
 	cmd := exec.Command(l.argv[0], l.argv[1:]...)
-	cmd.Env = plainEnviron(os.Environ())
+	cmd.Env = append(plainEnviron(os.Environ()), l.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	started := now()
 	p, err := proc.Start(cmd)
 	if err != nil {
 		return fmt.Errorf("start elector %s: %w", l.elector, err)
 	}
-	place := l.recorder.started(history.Process{Elector: l.elector, PID: p.PID(), From: started, ReleaseNow: l.releaseNow})
+	place := l.recorder.started(history.Process{
+		Elector: l.elector, PID: p.PID(), From: started, ReleaseNow: l.releaseNow, Kind: l.plan.work, Grace: l.plan.grace(l.ttl),
+	})
 	l.proc, l.place = p, place
 	l.reports.Go(func() {
 		<-p.Done()
@@ -115,22 +124,56 @@ func newFleet(o Options, g *ground, r *recorder) (*fleet, error) {
 			return nil, err
 		}
 		name := fmt.Sprintf("w%d", i+1)
-		args := []string{
-			"--election", electionName, "--id", name, "--ttl", g.plan.ttl.String(), "--http", at,
-			"--log-format", "json", "--etcd-endpoints", strings.Join(g.wires.endpoints(i, g.etcd), ","),
-		}
-		if o.Kind == Elector {
-			args = append(args, "--answer-max", g.plan.answerMax().String())
-			args = append(args, "--shutdown-release", release(g.plan.releaseNow))
-		}
-		args = append(args, g.access()...)
 		l := &lane{
 			asker: newAsker(name, at, o.Kind == Elector, r), index: i, recorder: r, logs: filepath.Join(o.Dir, name),
-			argv: append(append(g.exec(i), o.Program), args...), releaseNow: o.Kind == Elector && g.plan.releaseNow,
+			releaseNow: o.Kind == Elector && g.plan.releaseNow, plan: g.plan.lanes[i], ttl: g.plan.ttl,
+		}
+		if err := l.arrange(o, g, at); err != nil {
+			return nil, err
 		}
 		f.lanes = append(f.lanes, l)
 	}
 	return f, nil
+}
+
+// arrange makes the lane's command line.
+func (l *lane) arrange(o Options, g *ground, at string) error {
+	args := []string{
+		"--election", electionName, "--id", l.elector, "--ttl", g.plan.ttl.String(), "--http", at,
+		"--log-format", "json", "--etcd-endpoints", strings.Join(g.wires.endpoints(l.index, g.etcd), ","),
+	}
+	if o.Kind == Elector {
+		args = append(args, "--answer-max", g.plan.answerMax().String(), "--shutdown-release", release(g.plan.releaseNow))
+	}
+	args = append(args, g.access()...)
+	if l.plan.state {
+		args = append(args, "--state-dir", filepath.Join(o.Dir, l.elector+"-state"))
+	}
+	switch l.plan.work {
+	case history.Hold:
+		token := filepath.Join(o.Dir, l.elector+"-token")
+		if err := os.WriteFile(token, []byte(holdToken+"\n"), 0o600); err != nil {
+			return err
+		}
+		host, _, err := net.SplitHostPort(at)
+		if err != nil {
+			return err
+		}
+		args = append(args, "--require-hold", "--hold-timeout", holdTimeout.String(), "--http-token-file", token, "--http-allowed-hosts", host)
+	case history.Child:
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		again := "never"
+		if l.plan.restart {
+			again = "always"
+		}
+		l.env = []string{actEnv + "=" + actSocket(o.Dir)}
+		args = slices.Concat([]string{"run"}, args, []string{"--restart", again, "--", self, l.plan.manner, l.plan.grace(l.ttl).String()})
+	}
+	l.argv = slices.Concat(g.exec(l.index), []string{o.Program}, args)
+	return nil
 }
 
 func release(atOnce bool) string {

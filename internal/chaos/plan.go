@@ -17,12 +17,33 @@ type plan struct {
 	byLink     []bool // by elector: reaches etcd through user-space links
 	restored   bool   // etcd is restored with bumped revisions when the storm is over
 	disk       bool   // one member has a file system of its own, which can be stopped
+	lanes      []lanePlan
+}
+
+// lanePlan is what is peculiar to one elector.
+type lanePlan struct {
+	work    string // history.Polls, Child or Hold
+	manner  string // in which its command takes SIGTERM
+	restart bool   // its command is started again when it has ended by itself
+	state   bool   // it keeps a state directory
+}
+
+// grace is how long its work may take to stop.
+func (l lanePlan) grace(ttl time.Duration) time.Duration {
+	switch {
+	case l.work == history.Hold:
+		return lettingGo
+	case l.work == history.Child && l.manner != polite:
+		return ttl / 4 // --stop-grace, by default
+	}
+	return 0
 }
 
 // The streams of random numbers of one seed: drawing more from one does not change another.
 const (
 	planStream = iota + 1
 	stormStream
+	laneStream
 	workStream // and one more for each elector
 )
 
@@ -55,7 +76,29 @@ func newPlan(o Options) plan {
 		p.byLink[i] = o.Links == Proxies || s.links || i == first || i != (first+1)%p.electors && r.IntN(2) == 0
 	}
 	p.restored = o.Scenario == StormScenario && o.Kind == Elector && r.IntN(4) == 0
+	p.lanes = newLanes(o, s, p.electors)
 	return p
+}
+
+// newLanes draws what is peculiar to each elector. In every storm some work is bound to its elector in each way.
+func newLanes(o Options, s script, n int) []lanePlan {
+	lanes := make([]lanePlan, n)
+	if o.Kind == Plain {
+		return lanes
+	}
+	copy(lanes, s.lanes)
+	if o.Scenario != StormScenario {
+		return lanes
+	}
+	r := random(o.Seed, laneStream)
+	ways := []string{history.Polls, history.Child, history.Hold}
+	first := r.IntN(len(ways))
+	for i := range lanes {
+		lanes[i] = lanePlan{
+			work: ways[(first+i)%len(ways)], manner: []string{polite, slow, stubborn}[r.IntN(3)], restart: r.IntN(2) == 0, state: r.IntN(2) == 0,
+		}
+	}
+	return lanes
 }
 
 // answerMax is the longest promise that fits well into a short lease; 2s is the elector's default.
@@ -135,13 +178,13 @@ func (s *storm) fraction(from, to float64) time.Duration {
 // lengths is how long faults of a kind last, in TTLs.
 func lengths(kind string) (from, to float64) {
 	switch kind {
-	case history.ElectorPause:
+	case history.ElectorPause, history.ElectorFreeze:
 		return 0.1, 3
 	case history.LeaderPause:
 		return 1, 2
 	case history.LeaderDepose:
 		return 0.5, 1.5
-	case history.ElectorKill, history.ElectorStop, history.MemberKill:
+	case history.ElectorKill, history.ElectorStop, history.MemberKill, history.WorkerKill, history.GuardKill:
 		return 0.1, 1
 	case history.AllRestart:
 		return 0.05, 0.5

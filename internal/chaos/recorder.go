@@ -81,6 +81,21 @@ func (r *recorder) processChanged(place int, change func(*history.Process)) {
 	r.do(func(h *history.History) { change(&h.Processes[place]) })
 }
 
+// acted records an act, of the work at a place that it returns; a place below zero is of work that begins with it.
+func (r *recorder) acted(place int, w history.Work, at history.Instant) int {
+	r.do(func(h *history.History) {
+		if place < 0 {
+			place = len(h.Work)
+			w.From = at
+			h.Work = append(h.Work, w)
+		}
+		of := &h.Work[place]
+		of.Last = max(of.Last, at)
+		of.Acts++
+	})
+	return place
+}
+
 // fault is one that is under way. Its methods may be called concurrently.
 type fault struct {
 	recorder *recorder
@@ -121,6 +136,7 @@ func (r *recorder) snapshot() *history.History {
 	h.Faults = slices.Clone(h.Faults)
 	h.Processes = slices.Clone(h.Processes)
 	h.Register = slices.Clone(h.Register)
+	h.Work = slices.Clone(h.Work)
 	h.Stalls = slices.Clone(h.Stalls)
 	r.mu.Unlock()
 	slices.SortStableFunc(h.Answers, func(a, b history.Answer) int { return cmp.Compare(a.Sent, b.Sent) })

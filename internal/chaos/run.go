@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -132,11 +133,34 @@ func (r *run) announce() {
 	if r.plan.auth {
 		auth = "TLS and passwords, whose tokens last 5 s"
 	}
-	r.opts.say("seed %d: %d electors, TTL %v, --shutdown-release=%s, etcd with %s, through links:%s",
-		r.opts.Seed, r.plan.electors, r.plan.ttl, release(r.plan.releaseNow), auth, links)
+	r.opts.say("seed %d: %d electors, TTL %v, --shutdown-release=%s, etcd with %s, through links:%s; work:%s",
+		r.opts.Seed, r.plan.electors, r.plan.ttl, release(r.plan.releaseNow), auth, links, r.works())
 	if r.opts.Links == Proxies {
 		r.opts.say("left out: %s and %s, which need network namespaces", history.LeaderDepose, history.MemberIsolate)
 	}
+}
+
+// works says how the work beside each elector is bound to it.
+func (r *run) works() string {
+	text := ""
+	for i, l := range r.plan.lanes {
+		text += " " + r.fleet.lanes[i].elector
+		switch {
+		case l.work == history.Child && l.restart:
+			text += " a " + l.manner + " command, started again"
+		case l.work == history.Child:
+			text += " a " + l.manner + " command"
+		case l.work == history.Hold:
+			text += " holds"
+		default:
+			text += " polls"
+		}
+		if l.state {
+			text += ", keeps state"
+		}
+		text += ";"
+	}
+	return strings.TrimSuffix(text, ";")
 }
 
 // observe starts the fleet and all that watches it.
@@ -152,13 +176,22 @@ func (r *run) observe(ctx context.Context, g *sync.WaitGroup) error {
 		}
 		g.Go(func() { r.canaries.run(ctx, cfg, canaryCount/memberCount) })
 	}
+	values := &register{recorder: r.recorder}
+	heard, err := newActors(r.opts.Dir, r.recorder, values, r.fleet.lanes)
+	if err != nil {
+		return err
+	}
+	g.Go(func() { heard.run(ctx) })
 	if err := r.fleet.start(); err != nil {
 		return err
 	}
-	values := &register{recorder: r.recorder}
 	for i, l := range r.fleet.lanes {
 		g.Go(func() { l.poll(ctx, r.opts.Poll) })
 		g.Go(func() { l.watchGauges(ctx) })
+		if l.plan.work == history.Hold {
+			l.holder = newHolder(l.asker, values, random(r.opts.Seed, uint64(workStream+len(r.fleet.lanes)+i)))
+			g.Go(func() { l.holder.run(ctx) })
+		}
 		w := &worker{asker: l.asker, register: values, rand: random(r.opts.Seed, uint64(workStream+i)), ttl: r.plan.ttl}
 		g.Go(func() { w.run(ctx) })
 	}

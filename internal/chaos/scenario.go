@@ -16,6 +16,7 @@ type script struct {
 	links      bool          // every elector reaches etcd through links
 	isolates   bool          // cuts members off from each other
 	releaseNow bool
+	lanes      []lanePlan // of the first electors; others only poll
 	play       func(d *director, ctx context.Context) error
 }
 
@@ -33,6 +34,7 @@ func scripts() map[string]script {
 		"kill":                {ttl: ttl, play: (*director).kill},
 		"delete":              {ttl: ttl, play: (*director).delete},
 		"move":                {ttl: ttl, play: (*director).move},
+		"work":                {ttl: ttl, play: (*director).work, lanes: boundWork},
 		history.Restore:       {ttl: ttl, play: (*director).restore},
 		history.RestoreBumped: {ttl: ttl, play: (*director).restoreBumped},
 	}

@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // socketMode lets the owner and the group in, and nobody else.
@@ -64,9 +66,13 @@ func clear(ctx context.Context, path string) error {
 		return errors.New("something else than a socket is there")
 	}
 	var d net.Dialer
-	if conn, err := d.DialContext(ctx, "unix", path); err == nil {
+	conn, err := d.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
 		_ = conn.Close()
 		return errors.New("another process listens there")
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("another process may listen there: %w", err) // its queue may be full, or it is not ours to ask
 	}
 	return os.Remove(path)
 }

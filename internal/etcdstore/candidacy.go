@@ -95,12 +95,16 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, raftTerm ui
 		return election.Rebound{}, fmt.Errorf("bind the key to a new lease: etcd grants %v where it granted %v before: give all members the same --election-timeout", g.TTL, kept.TTL)
 	}
 	bind, move := clientv3.OpPut(ss.key, ss.store.record, clientv3.WithLease(clientv3.LeaseID(g.Lease))), ss.moveValue(g.Lease)
+	put := func(ops ...clientv3.Op) (*clientv3.TxnResponse, error) {
+		return ss.client.Txn(ctx).If(ss.written(claim)...).Then(ops...).Else(clientv3.OpGet(ss.key)).Commit()
+	}
 	sent := ss.now()
-	r, err := ss.client.Txn(ctx).
-		If(ss.written(claim)...).
-		Then(append([]clientv3.Op{bind}, move...)...).
-		Else(clientv3.OpGet(ss.key)).
-		Commit()
+	r, err := put(append([]clientv3.Op{bind}, move...)...)
+	if err != nil && move != nil && errors.Is(ss.store.wrap("", err), election.ErrRefused) {
+		// The value's key may not be written any more. The lead does not hang on it.
+		sent = ss.now()
+		r, err = put(bind)
+	}
 	if err != nil {
 		ss.store.leave(leftover{lease: g.Lease}) // the key may be on it until this session has ended
 		return election.Rebound{}, ss.store.wrap("bind the key to a new lease", err)
@@ -114,7 +118,7 @@ func (ss *session) Rebind(ctx context.Context, claim election.Claim, raftTerm ui
 	if err := ss.keep(g); err != nil {
 		return election.Rebound{}, err
 	}
-	if move == nil {
+	if len(r.Responses) == 1 {
 		ss.fetchValue(ctx, g.Lease)
 	}
 	return rb, nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/elector-dev/elector/internal/election"
@@ -119,5 +120,6 @@ func listenTo(w http.ResponseWriter, body io.Reader, timeout time.Duration) erro
 // for too long; or it was cut from here.
 func lost(err error) bool {
 	var timeout net.Error
-	return err == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+	return err == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() ||
+		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) // of a host that has vanished
 }

@@ -194,6 +194,22 @@ func guarded(t *testing.T) (cmd *exec.Cmd, w *io.PipeWriter, ended <-chan error)
 	return cmd, w, done
 }
 
+func TestCommandWithoutItsGuardIsKilled(t *testing.T) {
+	c, out := newTestChild(t, `echo group $$; while :; do sleep 0.01; done`, func(cfg *ChildConfig) { cfg.Guard = []string{"/bin/true"} })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := c.Lead(ctx, term); err == nil || ctx.Err() != nil {
+		t.Errorf("the command outlives its guard: %v", err)
+	}
+	if b, err := os.ReadFile(out); err == nil {
+		if _, group, ok := strings.Cut(string(b), "group "); ok {
+			if pgid, err := strconv.Atoi(strings.TrimSpace(group)); err != nil || !errors.Is(syscall.Kill(-pgid, 0), syscall.ESRCH) {
+				t.Errorf("something of group %q is left: %v", group, err)
+			}
+		}
+	}
+}
+
 func TestGuardKillsAtTheDeadlineOrWhenTheElectorDies(t *testing.T) {
 	for name, order := range map[string]func(*io.PipeWriter){
 		"deadline": func(w *io.PipeWriter) { io.WriteString(w, strconv.FormatInt(int64(boottime.Now())+1e6, 10)+"\n") },

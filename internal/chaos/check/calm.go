@@ -112,7 +112,7 @@ func (j *judge) endedFor() {
 		deaf := p.Asked != 0 && p.To.Sub(p.Asked) > stopped
 		signalled := strings.Contains(p.Exit, "killed") && !deaf || p.Asked != 0 && strings.Contains(p.Exit, "terminated")
 		clean := p.Asked != 0 && strings.TrimPrefix(p.Exit, "exit status ") == "0"
-		if p.To == 0 || signalled || clean {
+		if p.To == 0 || signalled || clean || j.endedWithItsCommand(p) {
 			continue
 		}
 		why := "by itself"
@@ -121,6 +121,13 @@ func (j *judge) endedFor() {
 		}
 		j.violated("I5", p.To, p.To, []*term{{elector: p.Elector}}, "%s (%s) ended %s at %s: %s.", p.Elector, p.Incarnation, why, j.at(p.To), p.Exit)
 	}
+}
+
+// endedWithItsCommand reports whether an elector ended with the status of its command, which was killed.
+func (j *judge) endedWithItsCommand(p *history.Process) bool {
+	return p.Exit == "exit status 137" && slices.ContainsFunc(j.Faults, func(f history.Fault) bool {
+		return f.Kind == history.WorkerKill && slices.Contains(f.Targets, p.Elector) && p.From <= f.From && f.From <= p.To
+	})
 }
 
 // undisturbedUntil is when the calm ended: when the first process was asked to stop or ended, or now.

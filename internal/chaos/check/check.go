@@ -15,6 +15,9 @@
 //   - I8: after a graceful stop with --shutdown-release=now another leads within a second.
 //   - I9: the register that refuses smaller tokens is linearizable. It is a part of the harness, so this
 //     shows that its figures, the refused writes above all, can be believed; electors cannot break it.
+//   - I10: work that is bound to an elector, as its command or by a hold, acts for the last time before its key goes
+//     and before anybody says yes with a greater token. Excepted is what was frozen together with its elector and the
+//     guard, and acts as it wakes.
 //   - availability and starved: somebody leads for most of the time, and the harness ran well enough to say so.
 //
 // # What a yes is known to be
@@ -58,7 +61,7 @@ type Report struct {
 
 // Violation is one breach of one rule.
 type Violation struct {
-	Rule     string // "I1" to "I9", "availability", "starved"
+	Rule     string // "I1" to "I10", "availability", "starved"
 	At       history.Instant
 	Until    history.Instant // At for what has no duration
 	Electors []string        // lanes
@@ -90,6 +93,7 @@ func Check(h *history.History) Report {
 	j.leftover()
 	j.gauge()
 	j.gracefulStops()
+	j.workEndsInTime()
 	j.register()
 	j.available()
 	j.coverage()

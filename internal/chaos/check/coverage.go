@@ -24,6 +24,11 @@ type Figures struct {
 	Writes        int
 	RefusedWrites int
 
+	Works        int // lives of bound work whose end was compared with that of the term
+	Acts         int // of all of them
+	WorksExcused int // that acted on, since their keys had been taken away behind their backs
+	WorksFrozen  int // or since they had been frozen with all that could have ended them
+
 	Faults   []FaultFigure    // by kind, each kind that was tried
 	Renewals map[string]int64 // by result, over all processes
 

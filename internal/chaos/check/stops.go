@@ -12,11 +12,11 @@ import (
 const releasedWithin = time.Second
 
 // gracefulStops is I8: with --shutdown-release=now the next leader's first yes comes within a second of
-// the request to stop, if another candidate stands and nothing else is wrong.
+// the request to stop and the time that the work may take for it, if another candidate stands and nothing else is wrong.
 func (j *judge) gracefulStops() {
 	for i := range j.Processes {
 		p := &j.Processes[i]
-		if p.Asked == 0 || !p.ReleaseNow || j.now < p.Asked.Add(releasedWithin+pollGap) {
+		if p.Asked == 0 || !p.ReleaseNow || j.now < p.Asked.Add(releasedWithin+p.Grace+pollGap) {
 			continue
 		}
 		t := j.ledAt(p)
@@ -24,7 +24,7 @@ func (j *judge) gracefulStops() {
 			continue
 		}
 		next := j.nextLeader(t, p.Asked)
-		due := p.Asked.Add(releasedWithin)
+		due := p.Asked.Add(releasedWithin + p.Grace)
 		// A lease that outlives a fault does so by a TTL, and by the election timeout if etcd's
 		// leader changed.
 		if j.disturbedStop(p, p.Asked.Add(-j.Run.TTL-electionTimeout-settling), due) {

@@ -25,6 +25,7 @@ type record struct {
 	Fault    *Fault    `json:"fault,omitempty"`
 	Process  *Process  `json:"process,omitempty"`
 	Access   *Access   `json:"access,omitempty"`
+	Work     *Work     `json:"work,omitempty"`
 	Stall    *Stall    `json:"stall,omitempty"`
 	Leftover *Leftover `json:"leftover,omitempty"`
 	End      *int      `json:"end,omitempty"`
@@ -60,6 +61,7 @@ func write(to *json.Encoder, h *History) error {
 		func() error { return each(h.Stalls, func(v *Stall) error { return put(record{Stall: v}) }) },
 		func() error { return each(h.Keys, func(v *KeyEvent) error { return put(record{Key: v}) }) },
 		func() error { return each(h.Register, func(v *Access) error { return put(record{Access: v}) }) },
+		func() error { return each(h.Work, func(v *Work) error { return put(record{Work: v}) }) },
 		func() error { return each(h.Samples, func(v *Sample) error { return put(record{Sample: v}) }) },
 		func() error { return each(h.Answers, func(v *Answer) error { return put(record{Answer: v}) }) },
 	} {
@@ -137,6 +139,8 @@ func (h *History) take(r record) {
 		h.Processes = append(h.Processes, *r.Process)
 	case r.Access != nil:
 		h.Register = append(h.Register, *r.Access)
+	case r.Work != nil:
+		h.Work = append(h.Work, *r.Work)
 	case r.Stall != nil:
 		h.Stalls = append(h.Stalls, *r.Stall)
 	case r.Leftover != nil:

@@ -25,6 +25,7 @@ type History struct {
 	Faults    []Fault
 	Processes []Process
 	Register  []Access
+	Work      []Work
 	Stalls    []Stall
 	Leftover  *Leftover // nil while the run goes on
 }
@@ -92,6 +93,10 @@ const (
 	ElectorStop     = "elector-stop"     // SIGTERM, started again
 	ElectorStarve   = "elector-starve"   // stopped nine tenths of the time
 	ElectorFiles    = "elector-files"    // no more descriptors
+	ElectorFreeze   = "elector-freeze"   // SIGSTOP of an elector, its guard and its command together
+	WorkerKill      = "worker-kill"      // kill -9 of the command, or a hold's connection broken off
+	WorkerPause     = "worker-pause"     // SIGSTOP of the command, or a hold that sends no sign of life
+	GuardKill       = "guard-kill"       // kill -9 of the process that guards the command
 	MemberPause     = "member-pause"     // an etcd follower, SIGSTOP, SIGCONT
 	LeaderPause     = "leader-pause"     // etcd's leader, among its peers
 	LeaderDepose    = "leader-depose"    // etcd's leader, paused, cut off from its peers, and woken so
@@ -140,6 +145,27 @@ type Process struct {
 	// ReleaseNow: it was started with --shutdown-release=now, so that after Asked its promises do not hold
 	// the key, and the next leader is due within a second.
 	ReleaseNow bool
+	// Kind is how the work beside it is bound to it, and Grace how long that may take to stop when it is told to.
+	Kind  string
+	Grace time.Duration
+}
+
+// The ways in which work is bound to an elector.
+const (
+	Polls = ""      // it asks before it acts
+	Child = "child" // it is the command of elector run
+	Hold  = "hold"  // it keeps POST /hold open
+)
+
+// Work is one life of work that is bound to an elector: a command, or what a hold's worker did in one term. It
+// acts all the time, every few milliseconds.
+type Work struct {
+	Elector string
+	Kind    string // Child or Hold
+	Token   int64  // of the term that it acts in
+	From    Instant
+	Last    Instant // its last act, read from the clock just before
+	Acts    int
 }
 
 // Access is one access to the fenced register by the worker beside an elector.

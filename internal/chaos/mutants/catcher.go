@@ -69,7 +69,7 @@ func plainChaos(scenario string) catcher {
 func scripted(by, scenario string, build func(ctx context.Context, overlay, program string) *exec.Cmd, args ...string) catcher {
 	return catcher{
 		by: by, slow: true,
-		noticed: regexp.MustCompile(`(?m)^  VIOLATION +(I[1-4]):`), // the rules of safety: not a slow election, nor a starved harness
+		noticed: regexp.MustCompile(`(?m)^  VIOLATION +(I[1-4]|I10):`), // the rules of safety: not a slow election, nor a starved harness
 		command: func(ctx context.Context, overlay, dir string) (*exec.Cmd, error) {
 			program := filepath.Join(dir, "program")
 			if out, err := build(ctx, overlay, program).CombinedOutput(); err != nil {

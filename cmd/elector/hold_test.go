@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,15 +15,21 @@ import (
 
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/devetcd/proc"
+	"github.com/elector-dev/elector/internal/httpapi"
 )
 
-// asWorker makes this test binary a worker that holds at an elector: its address.
-const asWorker = "ELECTOR_TEST_AS_WORKER"
+// asWorker makes this test binary a worker that holds at an elector: its address. withToken is what such a worker
+// shows an elector that wants a token.
+const (
+	asWorker  = "ELECTOR_TEST_AS_WORKER"
+	withToken = "ELECTOR_TEST_WITH_TOKEN"
+)
 
 // stopping is how long a worker takes to stop when it is told no.
 const stopping = 3 * time.Second
 
-// beWorker holds, tells what it is told, and lets go a while after a no that follows a yes.
+// beWorker holds, tells what it is told and until when each yes is certain, and lets go a while after a no that
+// follows a yes.
 func beWorker(address string) int {
 	signs, sign := io.Pipe()
 	req, err := http.NewRequest(http.MethodPost, "http://"+address+"/hold", signs)
@@ -30,6 +37,9 @@ func beWorker(address string) int {
 		return 1
 	}
 	req.Header.Set("Elector-Request", "1")
+	if token := os.Getenv(withToken); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	go func() {
 		for range time.Tick(200 * time.Millisecond) {
 			if _, err := sign.Write([]byte(".")); err != nil {
@@ -44,12 +54,23 @@ func beWorker(address string) int {
 	}
 	acts := false
 	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		yes := strings.Contains(lines.Text(), `"leading":true`)
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var told httpapi.Status
+		if err := json.Unmarshal([]byte(data), &told); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		switch {
-		case yes && !acts:
+		case told.Leading:
+			if !acts {
+				fmt.Println("acts")
+			}
 			acts = true
-			fmt.Println("acts")
-		case acts && strings.Contains(lines.Text(), `"leading":false`):
+			fmt.Println("until", told.ExpiresBoottimeMs)
+		case acts:
 			fmt.Println("told")
 			time.Sleep(stopping)
 			fmt.Println("stopped")
@@ -68,11 +89,19 @@ type worker struct {
 
 func (p *process) work() *worker {
 	p.t.Helper()
+	return p.workUnder(nil)
+}
+
+// workUnder is work with words before the command line, such as those of a host of a lab, and more environment.
+func (p *process) workUnder(wrap []string, env ...string) *worker {
+	p.t.Helper()
 	log, err := os.CreateTemp(p.t.TempDir(), "worker")
 	must(p.t, err)
 	defer log.Close() // the child has its own
-	cmd := exec.Command(os.Args[0])
+	argv := append(slices.Clone(wrap), os.Args[0])
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), asWorker+"="+p.addr, "GORACE=atexit_sleep_ms=0") // the race detector would sleep for a second
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	child, err := proc.Start(cmd)
 	must(p.t, err)
@@ -80,11 +109,28 @@ func (p *process) work() *worker {
 	return &worker{child, p.t, log.Name()}
 }
 
-func (w *worker) has(text string) bool {
+func (w *worker) said() string {
 	w.t.Helper()
 	b, err := os.ReadFile(w.log)
 	must(w.t, err)
-	return strings.Contains(string(b), text)
+	return string(b)
+}
+
+func (w *worker) has(text string) bool {
+	w.t.Helper()
+	return strings.Contains(w.said(), text)
+}
+
+// promised is until when, on the boot clock, the newest yes that has reached the worker is certain.
+func (w *worker) promised() (until time.Duration) {
+	w.t.Helper()
+	for line := range strings.Lines(w.said()) {
+		var ms int64
+		if n, _ := fmt.Sscanf(line, "until %d\n", &ms); n == 1 {
+			until = time.Duration(ms) * time.Millisecond
+		}
+	}
+	return until
 }
 
 func (w *worker) await(text string) {

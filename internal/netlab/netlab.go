@@ -1,5 +1,6 @@
 // Package netlab makes hosts out of network namespaces for tests: each with an address of its own, all on
-// one switch, and the means to cut any two of them off from each other. It wants root and iproute2.
+// one switch, and the means to cut any two of them off from each other, or one from all. It wants root and
+// iproute2.
 //
 // The switch is in a namespace too, so that the packet filter of the real host, which container engines
 // like to set, does not see the traffic.
@@ -116,6 +117,10 @@ func (l *Lab) Cut(i, j int) error { return l.route("add", i, j) }
 
 // Heal undoes Cut.
 func (l *Lab) Heal(i, j int) error { return l.route("del", i, j) }
+
+// Unplug pulls host i's cable out of the switch: nothing passes either way any more, and no peer is told, as
+// when a host loses its power. Its connections stay open on both ends. It is for good.
+func (l *Lab) Unplug(i int) error { return ip(fmt.Sprintf("-n %s-sw link set p%d down", l.name, i)) }
 
 func (l *Lab) route(verb string, from, to int) error {
 	return ip(fmt.Sprintf("-n %s route %s blackhole %s/32", l.Namespace(from), verb, l.Addr(to)))

@@ -198,31 +198,45 @@ var boundWork = []lanePlan{
 // work does to whoever leads what can be done to work that is bound to an elector: its own end, that of its guard,
 // of the elector, and times in which one, the other or all of them stand still.
 func (d *director) work(ctx context.Context) error {
-	for range 2 {
-		for _, kind := range []string{
-			history.WorkerKill, history.ElectorPause, history.GuardKill, history.ElectorKill, history.WorkerPause, history.ElectorFreeze,
-			history.PartitionTotal, history.ElectorStop,
-		} {
-			l, token, err := d.leader(ctx)
-			if err != nil {
-				return err
-			}
-			pause(ctx, d.ttl/4)
-			s := step{kind: kind, atLeader: true, lasts: d.ttl * 7 / 4}
-			if kind == history.WorkerKill || kind == history.ElectorKill || kind == history.ElectorStop {
-				s.lasts = d.ttl / 8 // it is back before its lease would have ended
-			}
-			if err := d.do(ctx, s); err != nil {
-				return err
-			}
-			next, t, err := d.after(ctx, kind, l, token)
-			if err != nil {
-				return fmt.Errorf("after %s of %s, which led with token %d: %w", kind, l.elector, token, err)
-			}
-			d.say("%s: %s (%s) led with %d, then %s with %d", kind, l.elector, l.plan.work, token, next.elector, t)
+	const commands, holds = history.Child, history.Hold
+	for _, round := range []struct{ kind, of string }{
+		{history.ElectorStop, commands}, {history.ElectorPause, commands}, {history.WorkerKill, holds}, {history.ElectorKill, commands},
+		{history.WorkerPause, holds}, {history.GuardKill, commands}, {history.ElectorKill, holds}, {history.WorkerKill, commands},
+		{history.ElectorStop, holds}, {history.ElectorFreeze, commands}, {history.PartitionTotal, commands}, {history.ElectorPause, commands},
+	} {
+		l, token, err := d.leaderWith(ctx, round.of)
+		if err != nil {
+			return err
 		}
+		s := step{kind: round.kind, atLeader: true, lasts: d.ttl * 7 / 4}
+		switch round.kind {
+		case history.WorkerKill, history.ElectorKill, history.ElectorStop:
+			s.lasts = d.ttl / 8 // it is back before its lease would have ended
+		}
+		pause(ctx, d.ttl/4)
+		if err := d.do(ctx, s); err != nil {
+			return err
+		}
+		next, t, err := d.after(ctx, round.kind, l, token)
+		if err != nil {
+			return fmt.Errorf("after %s of %s, which led with token %d: %w", round.kind, l.elector, token, err)
+		}
+		d.say("%s: %s (%s) led with %d, then %s with %d", round.kind, l.elector, l.plan.work, token, next.elector, t)
 	}
 	return nil
+}
+
+// leaderWith has somebody lead whose work is bound in a way.
+func (d *director) leaderWith(ctx context.Context, work string) (l *lane, token int64, err error) {
+	for range 2 * len(d.fleet.lanes) {
+		if l, token, err = d.leader(ctx); err != nil || l.plan.work == work {
+			return l, token, err
+		}
+		if err := d.handOver(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
+	return nil, 0, fmt.Errorf("no elector whose work is a %s comes to lead", work)
 }
 
 // after waits for whoever leads after a fault: the same one, if the fault ends nothing.

@@ -32,7 +32,7 @@ func (s *Store) wrap(op string, err error) error {
 func (s *Store) refusal(err error) string {
 	text := err.Error()
 	switch {
-	case strings.Contains(text, rpctypes.ErrorDesc(rpctypes.ErrGRPCPermissionDenied)): // a watch has only the text
+	case denied(err):
 		return fmt.Sprintf("user %q lacks permission: its role needs readwrite on the keys under %s/ (etcdctl role grant-permission ROLE readwrite --prefix=true %s/)",
 			s.cfg.User, s.prefix, s.prefix)
 	case is(err, rpctypes.ErrAuthFailed, rpctypes.ErrGRPCAuthFailed):
@@ -49,6 +49,20 @@ func (s *Store) refusal(err error) string {
 		return "the endpoint does not speak TLS: use http:// in --etcd-endpoints, or turn TLS on in etcd"
 	}
 	return ""
+}
+
+// denied reports whether a user's role does not allow what was asked for. A watch has only the text of that.
+func denied(err error) bool {
+	return err != nil && strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrGRPCPermissionDenied))
+}
+
+// wrapValue is wrap for requests about the shared value, whose key is not among the candidates'.
+func (s *Store) wrapValue(op string, err error) error {
+	if !denied(err) {
+		return s.wrap(op, err)
+	}
+	return fmt.Errorf("%s: %w: user %q lacks permission: its role needs readwrite on the value's key too (etcdctl role grant-permission ROLE readwrite '%s')",
+		op, election.ErrRefused, s.cfg.User, s.valueKey)
 }
 
 // wrapFirst is wrap for the first request of a client. A connection that is cut off before it was ever

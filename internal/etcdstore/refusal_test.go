@@ -153,3 +153,31 @@ func TestPermissionTakenAwayEndsTheTermUntilItIsGivenBack(t *testing.T) {
 		t.Errorf("leads again as %+v, after %+v", again, first)
 	}
 }
+
+// The value's key is not among the candidates' keys, and a role may come to lack it alone.
+func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
+	root, err := etcd.ClientConfig()
+	must(t, err)
+	b := newBedWith(t, root)
+	b.change = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
+	s := b.seat(etcd.Endpoints(), 5*time.Second)
+	won := await(t, "the win", s.campaign(b.ctx()))
+	claim := s.claim(won.won)
+	put := election.ValuePut{Token: claim.Token, Bytes: []byte("here"), ContentType: "text/plain", Revision: election.AnyRevision}
+	if _, err := s.PutValue(b.ctx(), claim, put); err != nil {
+		t.Fatal(err)
+	}
+	within(t, func(ctx context.Context) (any, error) {
+		return b.client.RoleRevokePermission(ctx, "worker", "/elector/", clientv3.GetPrefixRangeEnd("/elector/"))
+	})
+	within(t, func(ctx context.Context) (any, error) {
+		return b.client.RoleGrantPermission(ctx, "worker", b.prefix()+"/", clientv3.GetPrefixRangeEnd(b.prefix()+"/"), clientv3.PermissionType(clientv3.PermReadWrite))
+	})
+	rb, err := s.Rebind(b.ctx(), claim, s.opened.Grant.Reply.RaftTerm)
+	if err != nil || !rb.Bound {
+		t.Errorf("without permission for the value: %+v, %v", rb, err)
+	}
+	_, err = s.PutValue(b.ctx(), election.Claim{Token: claim.Token, Mod: rb.Reply.Revision, Lease: rb.Grant.Lease}, put)
+	refused(t, err, "readwrite '"+b.prefix()+"#value'")
+}

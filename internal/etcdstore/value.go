@@ -56,12 +56,9 @@ func (ss *session) PutValue(ctx context.Context, claim election.Claim, put elect
 		return nil, election.ErrSessionEnded
 	}
 	defer done()
-	before := ss.valued.Swap(true)
+	ss.valued.Store(true)
 	for range valueTries {
 		v, err := ss.tryPut(ctx, claim.Token, put)
-		if errors.Is(err, election.ErrRefused) && !before {
-			ss.valued.Store(false) // a rebind must not try what is refused
-		}
 		if !errors.Is(err, errOvertaken) {
 			return v, err
 		}
@@ -76,7 +73,7 @@ func (ss *session) tryPut(ctx context.Context, token int64, put election.ValuePu
 	key, value := clientv3.OpGet(ss.key), clientv3.OpGet(ss.store.valueKey)
 	look, err := ss.client.Txn(ctx).Then(key, value).Commit()
 	if err != nil {
-		return nil, ss.store.wrap("read the value", err)
+		return nil, ss.store.wrapValue("read the value", err)
 	}
 	own, old := look.Responses[0].GetResponseRange().Kvs, look.Responses[1].GetResponseRange().Kvs
 	if len(own) == 0 || own[0].CreateRevision != token {
@@ -101,7 +98,7 @@ func (ss *session) tryPut(ctx context.Context, token int64, put election.ValuePu
 		Commit()
 	switch {
 	case err != nil:
-		return nil, ss.store.wrap("publish the value", err)
+		return nil, ss.store.wrapValue("publish the value", err)
 	case !r.Succeeded:
 		return nil, errOvertaken
 	}
@@ -111,7 +108,7 @@ func (ss *session) tryPut(ctx context.Context, token int64, put election.ValuePu
 }
 
 // moveValue is the part of a rebind that takes the term's value along to the new lease: nothing while none
-// was ever put, so that a role which lacks the value's key does not cost the lead.
+// was ever put. A role that lacks the value's key does not cost the lead: see Rebind.
 func (ss *session) moveValue(to election.LeaseID) []clientv3.Op {
 	if !ss.valued.Load() {
 		return nil
@@ -128,7 +125,8 @@ func (ss *session) moveValue(to election.LeaseID) []clientv3.Op {
 func (ss *session) fetchValue(ctx context.Context, to election.LeaseID) {
 	for _, move := range ss.moveValue(to) {
 		if _, err := ss.client.Do(ctx, move); err != nil {
-			ss.store.cfg.Logger.Warn("the shared value may be gone before its term is; publish it again", "err", err)
+			ss.store.cfg.Logger.Warn("the shared value may be gone before its term is; publish it again",
+				"err", ss.store.wrapValue("take the value along", err))
 		}
 	}
 }
@@ -137,7 +135,8 @@ func (ss *session) fetchValue(ctx context.Context, to election.LeaseID) {
 func (ss *session) observeValue() {
 	refused := false
 	for ss.ctx.Err() == nil {
-		r, err := ss.get(clientv3.OpGet(ss.store.valueKey))
+		r, err := ss.read(clientv3.OpGet(ss.store.valueKey))
+		err = ss.store.wrapValue("read the value", err)
 		if err == nil {
 			var kv *mvccpb.KeyValue
 			if len(r.Kvs) > 0 {

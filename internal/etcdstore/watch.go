@@ -115,11 +115,17 @@ func (ss *session) watch(key string, done func(*clientv3.Event) bool, opts ...cl
 
 // get reads with a deadline.
 func (ss *session) get(op clientv3.Op) (*clientv3.GetResponse, error) {
+	r, err := ss.read(op)
+	return r, ss.store.wrap("read the election", err)
+}
+
+// read is get with etcd's own error.
+func (ss *session) read(op clientv3.Op) (*clientv3.GetResponse, error) {
 	ctx, cancel := context.WithTimeout(ss.ctx, ss.store.requestTimeout())
 	defer cancel()
 	r, err := ss.client.Do(ctx, op)
 	if err != nil {
-		return nil, ss.store.wrap("read the election", err)
+		return nil, err
 	}
 	return r.Get(), nil
 }

@@ -53,13 +53,14 @@ func (r *run) resign(wish Resignation) error {
 	return nil
 }
 
-// Bar keeps this elector from campaigning, for a cause, or with CauseNone lets it again. An elector that leads
+// Bar keeps this elector from campaigning or, with the zero Bar, lets it again. An elector that leads
 // steps down by choice. When it returns nil, the answer is no; the key goes as after Resign. It blocks until
 // the loop has taken it or ctx ends, before Run too. The error is ctx's, or ErrNoSession once Run has ended.
-func (e *Elector) Bar(ctx context.Context, cause Cause) error {
+func (e *Elector) Bar(ctx context.Context, b Bar) error {
 	done := make(chan struct{})
 	err := e.ask(ctx, func(r *run) {
-		r.handle(EligibilityChanged{Barred: cause})
+		r.bar = b
+		r.handle(EligibilityChanged{Barred: b.Cause})
 		close(done)
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import "time"
 type core struct {
 	releaseNow bool          // on shutdown, do not wait for promises: whoever got them is known to have stopped
 	grace      time.Duration // that work needs to stop: certainty ends so much earlier
+	vets       bool          // somebody is asked before a term begins
 
 	phase    Phase
 	cause    Cause
@@ -39,7 +40,10 @@ type core struct {
 	settled    Instant // Sent of the newest renewal that was confirmed or found not to count
 	confirming call
 	rebinding  call
-	unresolved bool // a rebind is under way or its outcome is unknown: no renewal counts
+	unresolved bool    // a rebind is under way or its outcome is unknown: no renewal counts
+	vetting    bool    // the veto is being asked for
+	vetted     bool    // nobody has one against this candidacy
+	proven     Instant // deadline by confirmations while that is not known
 
 	term   term
 	ending ending
@@ -99,8 +103,9 @@ type term struct {
 type ending struct {
 	on       bool
 	cause    Cause
-	release  bool // delete the key and revoke the lease through this session
-	promises bool // wait for them; pointless once the key is gone
+	release  bool      // delete the key and revoke the lease through this session
+	promises bool      // wait for them; pointless once the key is gone
+	to       Candidate // whom the lead is passed on to; zero: to whoever is next
 }
 
 // evidence is the furthest that etcd has been seen. It is judged only against replies that were sent

@@ -19,8 +19,13 @@ type Config struct {
 	AnswerMax  time.Duration // the longest promise in one answer
 	ReleaseNow bool          // on shutdown, release without waiting for promises
 	Grace      time.Duration // that the work needs to stop: by loss, it is told that much earlier
-	Barred     Cause         // not eligible at the start, and why; see Bar
+	Barred     Bar           // not eligible at the start, and why; see Elector.Bar
 	Past       Past          // what earlier processes have left
+
+	// Vet is asked before each term begins, when its key is known to be the oldest. An error keeps it from beginning:
+	// the key is given up, and the next candidacy begins a TTL later. ctx ends when the candidacy does, at the latest
+	// half a TTL after the key became the oldest; Vet must return soon then, since the key waits for it. nil: nobody.
+	Vet Lead
 
 	Clock    Clock
 	Store    Store
@@ -88,9 +93,10 @@ func New(cfg Config) (*Elector, error) {
 	switch {
 	case cfg.Past.Fenced != CauseNone:
 		first.Phase, first.Cause = Fenced, cfg.Past.Fenced
-	case cfg.Barred != CauseNone:
-		first.Phase, first.Cause = Ineligible, cfg.Barred
+	case cfg.Barred.Cause != CauseNone:
+		first.Phase, first.Cause = Ineligible, cfg.Barred.Cause
 	}
+	first.Bar = cfg.Barred
 	e.desk.publish(first, facts{})
 	return e, nil
 }

@@ -14,7 +14,7 @@ import (
 func (m *member) bar(cause election.Cause) error {
 	ctx, cancel := context.WithTimeout(context.Background(), ttl)
 	defer cancel()
-	return m.Bar(ctx, cause)
+	return m.Bar(ctx, election.Bar{Cause: cause})
 }
 
 func TestLeaderThatIsNotEligibleAnyMoreStepsDownByChoice(t *testing.T) {
@@ -68,7 +68,7 @@ func TestCandidateThatIsNotEligibleLeavesTheQueue(t *testing.T) {
 
 func TestElectorThatIsNotEligibleAtTheStartWaits(t *testing.T) {
 	inBubble(t, func(f *fleet) {
-		a := f.join("a", nil, func(c *election.Config) { c.Barred = election.CauseUnhealthy })
+		a := f.join("a", nil, func(c *election.Config) { c.Barred = election.Bar{Cause: election.CauseUnhealthy} })
 		s := a.await("a session", func(s election.State) bool { return s.Lease != 0 })
 		if s.Phase != election.Ineligible || s.Cause != election.CauseUnhealthy || s.EverRegistered {
 			t.Errorf("before the first check: %+v", s)

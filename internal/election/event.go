@@ -95,6 +95,19 @@ type (
 		Stopped bool
 		Until   Instant
 	}
+	// TransferAsked: the term is to be given up to another candidate. Stopped is as in ResignAsked.
+	TransferAsked struct {
+		Token   int64
+		To      Candidate
+		Stopped bool
+	}
+	// Vetted: whoever was asked before the term has answered. The next candidacy after a refusal begins not
+	// before Until.
+	Vetted struct {
+		Session int
+		Refused bool
+		Until   Instant
+	}
 	// EligibilityChanged: this elector may not campaign any more, or may again.
 	EligibilityChanged struct{ Barred Cause } // CauseNone: it may
 	// UnfenceAsked: a person lifts the fence.
@@ -122,6 +135,8 @@ func (TermStopped) event()        {}
 func (TermLapsed) event()         {}
 func (WorkEnded) event()          {}
 func (ResignAsked) event()        {}
+func (TransferAsked) event()      {}
+func (Vetted) event()             {}
 func (EligibilityChanged) event() {}
 func (UnfenceAsked) event()       {}
 func (ShutdownAsked) event()      {}
@@ -146,12 +161,22 @@ type (
 		Claim    Claim
 		RaftTerm uint64
 	}
-	// closeSession ends the session, with release by deleting the key and revoking the lease.
+	// closeSession ends the session, with release by deleting the key and revoking the lease, after the lead
+	// has been passed on to another candidate if there is one.
 	closeSession struct {
 		Session int
 		Release bool
 		Claim   Claim
+		To      Candidate
 	}
+	// vet asks whether the term may begin, which endVet ends early.
+	vet struct {
+		Session int
+		Token   int64
+		Key     string
+	}
+	// endVet cancels that, and asks for its Vetted.
+	endVet struct{}
 	// beginTerm starts the work of a term that has just been published.
 	beginTerm struct {
 		Token  int64
@@ -176,6 +201,8 @@ func (campaign) action()     {}
 func (confirm) action()      {}
 func (rebind) action()       {}
 func (closeSession) action() {}
+func (vet) action()          {}
+func (endVet) action()       {}
 func (beginTerm) action()    {}
 func (endTerm) action()      {}
 func (countRenewal) action() {}

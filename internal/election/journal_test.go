@@ -241,7 +241,7 @@ func TestFenceThatCannotBeUnwrittenIsSaidToWhoeverLiftsIt(t *testing.T) {
 		full := errors.New("no space")
 		n := &notebook{before: func(string) error { return full }}
 		a := f.join("a", nil, with(n), after(election.Past{Fenced: election.CauseTokenRegression}), func(c *election.Config) {
-			c.Barred = election.CauseDrained
+			c.Barred = election.Bar{Cause: election.CauseDrained}
 		})
 		if err := a.unfence(); !errors.Is(err, full) {
 			t.Errorf("unfence: %v", err)

@@ -13,6 +13,7 @@ func (s *stepper) sessionOpened(ev SessionOpened) {
 	s.key = ownKey{path: ev.Opened.Key, lease: g.Lease}
 	s.campaign, s.confirming, s.rebinding = call{notBefore: s.cooldown}, call{}, call{}
 	s.won, s.unresolved = false, false
+	s.vetting, s.vetted, s.proven = false, false, 0
 	s.term = term{}
 	s.settled = 0
 	s.granted(g)
@@ -187,8 +188,35 @@ func (s *stepper) confirmed(ev Confirmed) {
 	case s.ending.on:
 	case !ev.Confirmation.Oldest:
 		s.end(ending{cause: CauseNotPublished, release: true})
+	case s.vets && !s.vetted:
+		s.proven = max(s.proven, deadline)
+		s.askForVeto()
 	default:
 		s.beginTerm(deadline)
+	}
+}
+
+// askForVeto asks once for each candidacy.
+func (s *stepper) askForVeto() {
+	if !s.vetting {
+		s.vetting = true
+		s.do(vet{Session: s.session, Token: s.key.token, Key: s.key.path})
+	}
+}
+
+// vetoed takes the answer. What was confirmed meanwhile counts, unless a rebind has overtaken it.
+func (s *stepper) vetoed(ev Vetted) {
+	s.vetting = false
+	switch {
+	case s.stage != open || s.ending.on || !s.won:
+	case ev.Refused:
+		s.cooldown = max(s.cooldown, ev.Until)
+		s.end(ending{cause: CauseVetoed, release: true})
+	default:
+		s.vetted = true
+		if !s.unresolved && s.proven > 0 {
+			s.beginTerm(s.proven)
+		}
 	}
 }
 
@@ -238,7 +266,7 @@ func (s *stepper) rebound(ev KeyRebound) {
 		if r.Reply.RaftTerm != r.Grant.Reply.RaftTerm {
 			s.lease.raftTerm = 0 // the key write is of another raft term: rebind again
 		}
-		s.settled, s.unresolved = 0, false
+		s.settled, s.unresolved, s.proven = 0, false, 0
 		s.granted(r.Grant)
 	case r.Found != nil && r.Found.Own && r.Found.Token == s.key.token:
 		// An earlier rebind of which we never heard was applied after all. Its lease is not

@@ -40,7 +40,9 @@ const (
 	opStall
 	opShutdown
 	opResign
-	opBar // or lets campaign again
+	opTransfer // arg: to whom
+	opVetted   // arg: vetoed
+	opBar      // or lets campaign again
 	opUnfence
 	opYield // resigns with the token: whoever got promises has stopped
 	opCrash
@@ -251,6 +253,12 @@ func (m *machine) candActs(w *world, i int, acts []act) []act {
 	if loop && (c.work == told || c.work == working && b[fWorkReturns] > 0) {
 		add(opWorkEnds, 0, 0)
 	}
+	if loop && c.vet != noWork {
+		add(opVetted, 0, 0)
+		if c.vet == working && b[fVeto] > 0 {
+			add(opVetted, 1, 0)
+		}
+	}
 	if loop && c.straggler.on && b[fStraggler] > 0 {
 		add(opStraggle, 0, 0)
 	}
@@ -284,6 +292,13 @@ func (m *machine) faultActs(w *world, i int, acts []act) []act {
 		add(opYield)
 		if !c.core.ending.on {
 			add(opResign)
+		}
+	}
+	if b[fTransfer] > 0 && c.core.termOnKey() && !c.core.ending.on && c.turn == betweenTurns && !c.stalled {
+		for heir := range m.scope.cands {
+			if heir != i {
+				acts = append(acts, act{op: opTransfer, cand: int8(i), arg: int8(heir)})
+			}
 		}
 	}
 	if b[fBar] > 0 && c.turn == betweenTurns && !c.stalled {

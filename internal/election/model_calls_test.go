@@ -288,6 +288,8 @@ func (m *machine) buryCall(w *world, i, kind int) {
 		z.kind, z.lease = zombieCampaign, c.kept
 	case kind == callRebind && call.stage == 1:
 		z.kind, z.token, z.mod, z.lease = zombieRebind, call.token, call.mod, call.grant
+	case kind == callClose && call.heir != 0:
+		z.kind, z.token, z.heir = zombiePass, call.token, call.heir
 	case kind == callClose && call.stage == 0:
 		z.kind = zombieDelete
 	case kind == callClose:
@@ -317,7 +319,7 @@ func (m *machine) leave(w *world, i int, id uint8) {
 
 // closeSession is session.Close: what is under way ends, then the key is deleted and the leases are
 // revoked, or all of it left to the next session.
-func (m *machine) closeSession(w *world, i int, release bool) {
+func (m *machine) closeSession(w *world, i int, release bool, to Candidate) {
 	c := &w.cands[i]
 	for _, kind := range []int{callCampaign, callConfirm, callRebind, callObserve} {
 		if kind == callRebind {
@@ -331,7 +333,13 @@ func (m *machine) closeSession(w *world, i int, release bool) {
 	}
 	claim := c.core.claim()
 	c.calls[callClose] = modelCall{leg: request, sent: w.now, token: uint8(claim.Token), lease: uint8(claim.Lease)}
-	if !release {
+	if release {
+		for heir := range m.scope.cands {
+			if to.Identity == modelNames[heir] {
+				c.calls[callClose].heir = uint8(heir + 1)
+			}
+		}
+	} else {
 		for range 3 {
 			m.closeStage(w, i, false)
 		}
@@ -341,6 +349,11 @@ func (m *machine) closeSession(w *world, i int, release bool) {
 func (m *machine) applyClose(w *world, i int) {
 	c := &w.cands[i]
 	call := &c.calls[callClose]
+	if call.heir != 0 {
+		m.pass(w, i, call.token, call.heir)
+		m.closeStage(w, i, true)
+		return
+	}
 	switch call.stage {
 	case 0:
 		m.deleteKey(w, c.name, byRelease)
@@ -356,6 +369,10 @@ func (m *machine) applyClose(w *world, i int) {
 func (m *machine) closeStage(w *world, i int, removed bool) {
 	c := &w.cands[i]
 	call := &c.calls[callClose]
+	if call.heir != 0 { // whatever came of it, the key is deleted next
+		call.heir, call.leg, call.late, call.sent = 0, request, false, w.now
+		return
+	}
 	if !removed {
 		switch call.stage {
 		case 0:

@@ -13,6 +13,7 @@ var effectNames = [numFaults + 1]string{
 	fPreempt: "time passed within a turn", fReader: "a reader was overtaken within its evaluation",
 	fPoll: "a promise outlasted its term, or a poller was told no", fShutdown: "a process wound up and ended",
 	fBar: "a candidacy ended because it was not eligible", fResign: "a process wound a term up that it had been asked to resign",
+	fTransfer: "the lead was passed on past somebody", fVeto: "a term was vetoed",
 	fCrash: "a dead process's key ran out", fWorkReturns: "work returned on its own",
 	fOperator: "a candidate gave up because of somebody's hand", fRestore: "a process saw that etcd went back",
 	fUnfence: "a term began after a fence was lifted",
@@ -78,6 +79,8 @@ func (m *machine) effectOfDelay(w *world, a act) {
 		late = c.lateWatch
 	case opWorkEnds:
 		late = c.lateWork
+	case opVetted:
+		late = c.lateVet
 	}
 	m.effectIf(late, fDelay)
 }

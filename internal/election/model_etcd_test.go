@@ -199,6 +199,9 @@ func (m *machine) removeKey(w *world, slot int, why removal) {
 	c := &w.cands[k.owner]
 	m.effectIf(why == byExpiry && (!c.up || c.name != k.name), fCrash)
 	m.effectIf(why == byExpiry && c.stalled, fStall)
+	if c.vet != noWork && uint8(c.core.key.token) == k.token && why == byRelease {
+		m.fail("work ended before release", "the key with token %d is released while its veto is asked for", k.token)
+	}
 	if c.workToken == k.token && c.work != noWork && why == byRelease {
 		m.fail("work ended before release", "the key with token %d is released while its work runs", k.token)
 	}
@@ -246,6 +249,33 @@ func (m *machine) deleteKey(w *world, name uint8, why removal) {
 	}
 	m.removeKey(w, slot, why)
 	w.etcd.rev++
+}
+
+// pass is the transaction that passes the lead on, on the condition that the key with the token stands and is the
+// oldest: it removes that and all between it and the heir's, in one revision.
+func (m *machine) pass(w *world, i int, token, heir uint8) {
+	e := &w.etcd
+	own, to := e.oldest(), -1
+	if own < 0 || e.keys[own].token != token || int(e.keys[own].owner) != i {
+		return
+	}
+	for slot, k := range e.keys {
+		if k.token != 0 && int(k.owner) == int(heir)-1 && !k.foreign && (to < 0 || k.token < e.keys[to].token) {
+			to = slot
+		}
+	}
+	if to < 0 || to == own {
+		return
+	}
+	between := 0
+	for slot, k := range e.keys {
+		if k.token != 0 && k.token < e.keys[to].token {
+			m.removeKey(w, slot, byRelease)
+			between++
+		}
+	}
+	e.rev++
+	m.effectIf(between > 1, fTransfer)
 }
 
 // putCampaign is the candidate's put on the condition that its key is not there. It reports the token
@@ -308,5 +338,7 @@ func (m *machine) rise(w *world, i int) {
 		m.deleteKey(w, z.name, byRelease)
 	case zombieRevoke:
 		m.revoke(w, z.lease, byRelease)
+	case zombiePass:
+		m.pass(w, int(z.owner), z.token, z.heir)
 	}
 }

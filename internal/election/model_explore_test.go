@@ -20,6 +20,7 @@ type scope struct {
 	grid       tick
 	releaseNow bool // shutdown does not wait for promises
 	grace      tick // that work needs to stop
+	vets       bool // somebody is asked before a term begins
 	restarts   bool // a killed process may come back
 	observe    bool // candidates observe the oldest key
 	breaks     bool // sessions may break, at the price of a loss

@@ -42,6 +42,14 @@ func (m *machine) do(w *world, a act) {
 		token := c.workToken
 		c.work, c.lateWork = noWork, false
 		m.handle(w, i, WorkEnded{int64(token)}, false)
+	case opVetted:
+		if a.arg == 1 {
+			w.budget.take(fVeto)
+			m.effect(fVeto)
+		}
+		refused := a.arg == 1 || c.vet == told
+		c.vet, c.lateVet = noWork, false
+		m.handle(w, i, Vetted{Session: c.core.session, Refused: refused, Until: inst(w.now + modelTTL/2)}, false)
 	case opRestamp: // the member has applied the new leader's first entry before it wrote the header
 		w.budget.take(fStamp)
 		m.effect(fStamp)
@@ -204,6 +212,9 @@ func (m *machine) doFault(w *world, a act) {
 				p.freed = m.scope.releaseNow
 			}
 		}
+	case opTransfer:
+		b.take(fTransfer)
+		m.handle(w, i, TransferAsked{Token: c.core.key.token, To: Candidate{Identity: modelNames[a.arg]}}, false)
 	case opBar:
 		b.take(fBar)
 		barred := CauseUnhealthy
@@ -293,7 +304,7 @@ func (m *machine) operate(w *world, a act) {
 func (m *machine) start(w *world, i int) {
 	n := w.cands[i].incarnation + 1
 	w.cands[i] = modelCand{up: true, incarnation: n}
-	w.cands[i].core = core{releaseNow: m.scope.releaseNow, grace: m.scope.grace.duration(), phase: Connecting}
+	w.cands[i].core = core{releaseNow: m.scope.releaseNow, grace: m.scope.grace.duration(), vets: m.scope.vets, phase: Connecting}
 	m.handle(w, i, Tick{}, false)
 }
 

@@ -95,15 +95,17 @@ func (m *machine) look(w *world, i int) Answer {
 
 // actionSet is a turn's actions. Their operands are in the core that the turn has left, so the kinds
 // are enough; the order within a turn is that of the constants.
-type actionSet uint8
+type actionSet uint16
 
 const (
-	actEndTerm actionSet = 1 << iota
+	actEndVet actionSet = 1 << iota
+	actEndTerm
 	actBeginTerm
 	actOpen
 	actCampaign
 	actConfirm
 	actRebind
+	actVet
 	actClose
 )
 
@@ -123,6 +125,10 @@ func setOf(actions []action) actionSet {
 			set |= actConfirm
 		case rebind:
 			set |= actRebind
+		case vet:
+			set |= actVet
+		case endVet:
+			set |= actEndVet
 		case closeSession:
 			set |= actClose
 		}
@@ -240,6 +246,12 @@ func (m *machine) perform(w *world, i int, acts actionSet) {
 		}
 		return &c.calls[kind]
 	}
+	if acts&actEndVet != 0 && c.vet == working {
+		c.vet = told
+	}
+	if acts&actVet != 0 {
+		m.beginVet(w, i)
+	}
 	if acts&actEndTerm != 0 && c.work == working {
 		c.work = told
 	}
@@ -259,7 +271,7 @@ func (m *machine) perform(w *world, i int, acts actionSet) {
 		call(callRebind).gTerm = uint8(c.core.raftTerm)
 	}
 	if acts&actClose != 0 {
-		m.closeSession(w, i, c.core.ending.release)
+		m.closeSession(w, i, c.core.ending.release, c.core.ending.to)
 	}
 }
 
@@ -290,6 +302,15 @@ func (m *machine) beginWork(w *world, i int) {
 	if !inst(w.now).Before(c.core.certainUntil()) {
 		c.work = told // the loop stood still since the decision, and the work is not begun
 	}
+}
+
+// beginVet asks for a veto. Nothing else of the elector's may run meanwhile.
+func (m *machine) beginVet(w *world, i int) {
+	c := &w.cands[i]
+	if c.vet != noWork || c.work != noWork {
+		m.fail("one work at a time", "%s asks for a veto while the work of another term or another veto runs", modelNames[i])
+	}
+	c.vet = working
 }
 
 // alive asks the production elector whether keep-alives may go out.

@@ -120,6 +120,7 @@ func (m *machine) charge(w *world, pay bool) int {
 		one(loop && m.watchDue(w, i), &c.lateWatch)
 		one(loop && m.tickDue(w, i), &c.lateTick)
 		one(loop && c.work == told, &c.lateWork)
+		one(loop && c.vet != noWork, &c.lateVet)
 	}
 	return n
 }

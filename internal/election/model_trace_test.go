@@ -116,6 +116,7 @@ var opNames = [...]string{
 	opWorkEnds: "the work ends", opPoll: "answers a poller", opRead: "a reader is stopped within its evaluation",
 	opEndRead: "the stopped reader goes on", opPause: "the process is stopped", opWake: "the process goes on",
 	opStall: "the loop stands still for good", opShutdown: "is asked to stop",
+	opTransfer: "is asked to pass the lead on to", opVetted: "whoever was asked before the term answers",
 	opBar:     "is not eligible any more, or again",
 	opUnfence: "a person lifts the fence",
 	opResign:  "is asked to resign", opYield: "is told by its worker, which has stopped, to resign", opCrash: "is killed", opRestart: "is started again",
@@ -153,6 +154,10 @@ func (m *machine) describe(w *world, a act) string {
 			who = fmt.Sprintf("the deposed etcd leader of raft term %d ", w.etcd.deposed[a.arg2-1].term)
 		}
 		return who + text + tail
+	case opTransfer:
+		tail = " " + modelNames[a.arg]
+	case opVetted:
+		tail = [...]string{" that it may begin", " no"}[a.arg]
 	case opEndRead:
 		tail = " from " + [...]string{"before its clock reading", "after its clock reading", "before its promise is recorded"}[a.arg]
 	}

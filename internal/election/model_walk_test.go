@@ -33,9 +33,10 @@ func walkScope(seed uint64) *scope {
 		restarts: true, breaks: true, streams: maxKAs, releaseNow: seed%4 == 1,
 		budget: budget{
 			fDelay: 250, fLoss: 20, fElect: 8, fOldAck: 20, fOldRevoke: 10, fPause: 12, fPreempt: 20, fReader: 10,
-			fPoll: 60, fShutdown: 2, fResign: 4, fBar: 4, fCrash: 4, fWorkReturns: 3, fOperator: 3, fStall: 1, fZombie: 10, fStamp: 10, fStraggler: 20,
+			fPoll: 60, fShutdown: 2, fResign: 4, fTransfer: 4, fVeto: 3, fBar: 4, fCrash: 4, fWorkReturns: 3, fOperator: 3, fStall: 1, fZombie: 10, fStamp: 10, fStraggler: 20,
 		},
 	}
+	s.vets = seed%2 == 1
 	if seed%8 == 2 {
 		s.budget[fRestore], s.budget[fUnfence] = 1, 2
 	}

@@ -53,6 +53,8 @@ const (
 	fPoll               // a promise given to a poller
 	fShutdown           // a process asked to stop
 	fBar                // an elector not eligible any more, or again
+	fTransfer           // a leader asked to pass the lead on
+	fVeto               // a term vetoed before it begins
 	fResign             // a leader asked to give the lead up, with a cooldown or with its worker's word
 	fCrash              // a process killed; it may come back
 	fWorkReturns        // work that returns on its own
@@ -114,6 +116,7 @@ type modelCall struct {
 	token, mod  uint8 // of the claim, or of what was found
 	lease       uint8 // of the claim, or of what was found
 	grant       uint8 // lease granted on the way
+	heir        uint8 // of a close: whom the lead is passed on to first, and one more; 0: nobody
 	gTerm, gRev uint8 // of the earlier reply: the first read of open, the grant of rebind
 	sent, got   tick
 	gSent, gGot tick
@@ -199,8 +202,9 @@ type modelCand struct {
 
 	work      uint8
 	workToken uint8
+	vet       uint8 // as work
 
-	lateTick, lateKA, lateWatch, lateWork bool
+	lateTick, lateKA, lateWatch, lateWork, lateVet bool
 
 	straggler modelStraggler
 
@@ -263,6 +267,7 @@ type modelZombie struct {
 	name       uint8
 	token, mod uint8
 	lease      uint8
+	heir       uint8
 }
 
 const (
@@ -271,6 +276,7 @@ const (
 	zombieRebind
 	zombieDelete
 	zombieRevoke
+	zombiePass
 )
 
 // modelPromise is the furthest yes that pollers were given under a token.

@@ -65,8 +65,10 @@ type run struct {
 	warnings    throttle
 	lastLeader  int64 // token
 	value       *Value
-	twins       int     // other processes under the own identity, when the queue was last read
-	twinsFrom   Instant // when that was
+	bar         Bar                // why no candidacy may be
+	endVet      context.CancelFunc // of the veto that is being asked for
+	twins       int                // other processes under the own identity, when the queue was last read
+	twinsFrom   Instant            // when that was
 
 	scribe     *scribe // nil: no journal
 	fence      Cause   // as noted
@@ -85,10 +87,11 @@ func newRun(e *Elector, lead Lead) *run {
 	r := &run{
 		Elector: e,
 		core: core{
-			releaseNow: e.cfg.ReleaseNow, grace: e.cfg.Grace, barred: e.cfg.Barred,
+			releaseNow: e.cfg.ReleaseNow, grace: e.cfg.Grace, vets: e.cfg.Vet != nil, barred: e.cfg.Barred.Cause,
 			fenced: e.cfg.Past.Fenced != CauseNone, seen: e.cfg.Past.Seen.evidence(),
 		},
 		lead:   lead,
+		bar:    e.cfg.Barred,
 		fence:  e.cfg.Past.Fenced,
 		seen:   e.cfg.Past.Seen,
 		timer:  time.NewTimer(0),
@@ -174,7 +177,7 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 	s := State{
 		Phase: c.phase, Cause: c.cause, Since: old.Since,
 		Registered: c.key.seen, EverRegistered: c.entered, Lease: c.lease.id, LeaseTTL: c.lease.ttl,
-		Leader: c.leader, LeaderFrom: old.LeaderFrom, Value: r.value, Refusal: c.refusal,
+		Leader: c.leader, LeaderFrom: old.LeaderFrom, Bar: r.bar, Value: r.value, Refusal: c.refusal,
 	}
 	f := facts{leaseEnd: c.lease.acked, renewed: c.ack.Sent}
 	if c.stage == open {
@@ -244,6 +247,9 @@ func (r *run) perform(a action) (stopped bool) {
 	case closeSession:
 		session, leave := r.session, r.leave
 		r.start(func() {
+			if a.Release && a.To != (Candidate{}) {
+				r.pass(session, a)
+			}
 			session.Close(a.Release, a.Claim)
 			leave()
 			r.emit(SessionClosed{a.Session})
@@ -253,6 +259,10 @@ func (r *run) perform(a action) (stopped bool) {
 	case endTerm:
 		r.endWork(&CauseError{a.Cause})
 		return true
+	case vet:
+		r.vet(a)
+	case endVet:
+		r.endVet()
 	case countRenewal:
 		var confirmation time.Duration
 		if a.Confirmation.Received > 0 {
@@ -299,6 +309,25 @@ func (r *run) rebind(ctx context.Context, session Session, a rebind) Event {
 	return KeyRebound{Session: a.Session, Rebound: rb, Failed: err != nil, Refusal: refusal(err)}
 }
 
+// vet asks whether a term may begin. The answer is an event like any other.
+func (r *run) vet(a vet) {
+	ctx, cancel := context.WithCancel(r.inSession)
+	r.endVet = cancel
+	t := r.termOf(a.Token, a.Key)
+	r.start(func() {
+		defer cancel()
+		err := r.cfg.Vet(ctx, t)
+		if err != nil && ctx.Err() == nil {
+			r.cfg.Logger.Warn("the term is refused before it begins; passing the lead on", "token", t.Token, "err", err)
+		}
+		r.emit(Vetted{Session: a.Session, Refused: err != nil, Until: r.cfg.Clock.Now().Add(r.cfg.TTL)})
+	})
+}
+
+func (r *run) termOf(token int64, key string) Term {
+	return Term{Token: token, Key: key, Identity: r.cfg.Identity, Election: r.cfg.Election, Incarnation: r.cfg.Incarnation}
+}
+
 // begin starts the work of a term. Its end is an event like any other. When the loop has stood still
 // since the decision and certainty has ended meanwhile, the term is over before its work has begun.
 func (r *run) begin(a beginTerm) {
@@ -312,10 +341,7 @@ func (r *run) begin(a beginTerm) {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.endWork = cancel
-	t := Term{
-		Token: a.Token, Key: a.Key, Identity: r.cfg.Identity,
-		Election: r.cfg.Election, Incarnation: r.cfg.Incarnation,
-	}
+	t := r.termOf(a.Token, a.Key)
 	r.start(func() {
 		if err := r.lead(ctx, t); err != nil {
 			r.cfg.Logger.Warn("work ended", "token", t.Token, "err", err)

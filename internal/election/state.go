@@ -59,6 +59,9 @@ const (
 	CauseRefused         Cause = "refused"          // etcd refused: permission, password or certificate
 	CauseNotPublished    Cause = "not-published"    // oldest, yet not verified within half a TTL
 	CauseWorkEnded       Cause = "work-ended"       // the term's own work returned
+	CauseEligible        Cause = "eligible"         // allowed to campaign again
+	CauseVetoed          Cause = "vetoed"           // what is asked before a term refused it
+	CauseNoLead          Cause = "no-lead"          // an observer: never campaigns
 	CauseDrained         Cause = "drained"          // asked to stay out of the election
 	CauseUndrained       Cause = "undrained"        // allowed back
 	CauseUnfenced        Cause = "unfenced"         // a person lifted the fence
@@ -85,6 +88,12 @@ type Candidate struct {
 	Token       int64  // create revision of the key: the fencing token if it leads
 }
 
+// Bar says why an elector may not campaign. The zero Bar: it may.
+type Bar struct {
+	Cause Cause
+	Why   string // for people
+}
+
 // State is one published state of an elector. States are immutable; each has a greater Seq than the
 // one before. A renewal publishes nothing: it only moves the deadline, which Answer reads.
 type State struct {
@@ -99,6 +108,7 @@ type State struct {
 	LeaseTTL       time.Duration
 	Leader         Candidate // owner of the oldest key as last observed; zero when nobody
 	LeaderFrom     time.Time // wall clock, when this elector first saw Leader; zero when nobody
+	Bar            Bar       // why this elector may not campaign; zero: it may
 	Value          *Value    // the fleet's shared value as last observed; nil when there is none
 	Refusal        string    // what etcd refused and what to do about it; empty when nothing was refused
 	Ended          bool      // Run is returning; this is the last state

@@ -87,6 +87,10 @@ func (s *stepper) learn(ev Event) {
 		}
 	case ResignAsked:
 		s.resignAsked(ev)
+	case TransferAsked:
+		s.transferAsked(ev)
+	case Vetted:
+		s.vetoed(ev)
 	case EligibilityChanged:
 		s.eligibilityChanged(ev.Barred)
 	case UnfenceAsked:
@@ -104,6 +108,9 @@ func (s *stepper) end(e ending) {
 	e.on = true
 	s.ending = e
 	s.leader = Candidate{}
+	if s.vetting {
+		s.do(endVet{})
+	}
 	if s.leading() {
 		s.term.over = true
 		s.do(endTerm{Cause: e.cause})
@@ -168,17 +175,39 @@ func (s *stepper) resignAsked(ev ResignAsked) {
 	s.end(ending{cause: CauseResigned, release: true, promises: !ev.Stopped})
 }
 
+// transferAsked ends a term by choice, in favour of another candidate. One that is ending already goes to whoever
+// is next.
+func (s *stepper) transferAsked(ev TransferAsked) {
+	if !s.termOnKey() || ev.Token != s.key.token {
+		return
+	}
+	s.end(ending{cause: CauseTransferred, release: true, promises: !ev.Stopped, to: ev.To})
+}
+
 // eligibilityChanged ends the candidacy of an elector that may not campaign any more. Promises are waited
 // for: nobody has said that whoever got them has stopped. One that may again takes it up in pursueCandidacy.
 func (s *stepper) eligibilityChanged(barred Cause) {
+	was := s.barred
 	s.barred = barred
 	switch {
-	case barred == CauseNone || s.fenced:
+	case barred == CauseNone:
+		if s.phase == Ineligible && was != CauseNone && s.stage != closing {
+			s.rest(again(was))
+		}
+	case s.fenced:
 	case s.stage == open && s.phase != Ineligible:
 		s.end(ending{cause: barred, release: true, promises: true})
 	case s.stage != closing:
 		s.enter(Ineligible, barred)
 	}
+}
+
+// again is the cause of a candidacy that may begin since what stood against it does so no more.
+func again(was Cause) Cause {
+	if was == CauseDrained {
+		return CauseUndrained
+	}
+	return CauseEligible
 }
 
 // unfenceAsked lets a fenced elector go on with etcd as it is now. A session that the fence ended is wound up all
@@ -254,14 +283,14 @@ func (s *stepper) pursueCandidacy() {
 // pursueEnding closes the session once nothing that was promised or done under it is left.
 func (s *stepper) pursueEnding() {
 	e, t := s.ending, s.term
-	if !e.on || t.working || t.begun && !t.stopped {
+	if !e.on || t.working || s.vetting || t.begun && !t.stopped {
 		return
 	}
 	if e.promises && s.now.Before(t.promised) {
 		return
 	}
 	s.stage = closing
-	s.do(closeSession{Session: s.session, Release: e.release, Claim: s.claim()})
+	s.do(closeSession{Session: s.session, Release: e.release, Claim: s.claim(), To: e.to})
 }
 
 // sessionOf returns the session that an event belongs to, if it belongs to one.
@@ -294,6 +323,8 @@ func sessionOf(ev Event) (int, bool) {
 	case Observed:
 		return ev.Session, true
 	case ValueSeen:
+		return ev.Session, true
+	case Vetted:
 		return ev.Session, true
 	}
 	return 0, false

@@ -15,6 +15,7 @@ type Bed interface {
 	Delete(key string)
 	Overwrite(key string)
 	Revoke(election.LeaseID)
+	Stand(identity string) // at the end of the queue, without a lease
 }
 
 // Conformance is the contract of election.Store and election.Session as tests. on gives each of them an
@@ -44,6 +45,8 @@ func Conformance(t *testing.T, on func(t *testing.T, test func(*testing.T, Bed))
 		{"ValueIsPublishedOnlyByTheTermUnderWay", valueNeedsItsTerm},
 		{"ValueIsReplacedOnlyAtTheRevisionDemanded", valueRevision},
 		{"QueueIsReadInItsOrder", queueRead},
+		{"LeadIsPassedOnPastAllInBetween", leadPassed},
+		{"LeadIsPassedOnAsFarAsATransactionReaches", leadPassedFar},
 	} {
 		t.Run(test.name, func(t *testing.T) { on(t, test.run) })
 	}

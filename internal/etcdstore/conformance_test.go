@@ -43,6 +43,7 @@ type bed struct {
 	config   func(*etcdstore.Config)
 	change   func(*etcdstore.Config)             // of the electors that join
 	wrap     func(election.Store) election.Store // around their stores
+	stood    int                                 // candidates without a lease
 }
 
 func newBed(t *testing.T, endpoints []string) *bed {
@@ -104,6 +105,13 @@ func (b *bed) Delete(key string) {
 
 func (b *bed) Overwrite(key string) {
 	if _, err := b.client.Put(b.ctx(), key, "foreign"); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bed) Stand(identity string) {
+	b.stood++
+	if _, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/stand-in-%d", b.prefix(), b.stood), identity); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -11,10 +11,13 @@ import (
 // Elector is what holds ask of an elector; *election.Elector is one.
 type Elector interface {
 	AnswerTo(owed *election.Promises, limit time.Duration) election.Answer
-	Bar(ctx context.Context, cause election.Cause) error
+	Bar(ctx context.Context, b election.Bar) error
 }
 
 var _ Elector = (*election.Elector)(nil)
+
+// NoHold is why an elector that needs a hold may not campaign.
+var NoHold = election.Bar{Cause: election.CauseUnhealthy, Why: "no worker holds"}
 
 // HoldsConfig is what Holds need. Elector and Clock are required.
 type HoldsConfig struct {
@@ -70,11 +73,11 @@ func (hs *Holds) tell(ctx context.Context) error {
 	}
 	hs.turn.Lock()
 	defer hs.turn.Unlock()
-	cause := election.CauseNone
+	var b election.Bar
 	if hs.Count() == 0 {
-		cause = election.CauseUnhealthy
+		b = NoHold
 	}
-	return hs.cfg.Elector.Bar(ctx, cause)
+	return hs.cfg.Elector.Bar(ctx, b)
 }
 
 // Count is how many holds are open.

@@ -56,7 +56,7 @@ func (f *fleet) join(identity string, required bool) *member {
 		Clock: f.clock, Store: f.cluster.Store(identity, identity+"-1"), Logger: slog.New(slog.DiscardHandler),
 	}
 	if required {
-		cfg.Barred = election.CauseUnhealthy
+		cfg.Barred = NoHold
 	}
 	e, err := election.New(cfg)
 	if err != nil {

@@ -89,7 +89,7 @@ func newRoot(env []string) *cobra.Command {
 	})
 	root.AddCommand(
 		statusCommand(env), waitCommand(env), watchCommand(env), leaderCommand(env), probeCommand(env),
-		candidatesCommand(env), historyCommand(env), resignCommand(env), valueCommand(env), unfenceCommand(env), completionCommand(root))
+		candidatesCommand(env), historyCommand(env), resignCommand(env), transferCommand(env), drainCommand(env), undrainCommand(env), valueCommand(env), unfenceCommand(env), completionCommand(root))
 	return root
 }
 
@@ -166,7 +166,7 @@ func checkCommand(env []string) *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		if _, err := newDaemon(cfg, memory{incarnation: newIncarnation()}, false, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := newDaemon(cfg, memory{incarnation: newIncarnation()}, false, env, slog.New(slog.DiscardHandler)); err != nil {
 			return err
 		}
 		if err := checkMemory(cfg); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/elector-dev/elector/internal/config"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/etcdstore"
+	"github.com/elector-dev/elector/internal/health"
 	"github.com/elector-dev/elector/internal/httpapi"
 	"github.com/elector-dev/elector/internal/metrics"
 	"github.com/elector-dev/elector/internal/sdnotify"
@@ -31,10 +32,17 @@ type daemon struct {
 	elector *election.Elector
 	api     *httpapi.API
 	holds   *work.Holds
+	gate    *health.Gate
+	checks  *health.Monitor // nil: none
+	hooks   *work.Hooks     // nil: none
 }
 
 // newDaemon builds the parts. Its errors are mistakes in the settings.
-func newDaemon(cfg config.Config, mem memory, guarded bool, log *slog.Logger) (*daemon, error) {
+func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *slog.Logger) (*daemon, error) {
+	d := &daemon{}
+	if err := d.watchWorkers(cfg, mem, env, log); err != nil {
+		return nil, usageError{err}
+	}
 	m := metrics.New(metrics.Config{Election: cfg.Path(), Name: cfg.Election, Version: Version()})
 	store, err := etcdstore.New(etcdstore.Config{
 		Endpoints:    cfg.Etcd.Endpoints,
@@ -60,16 +68,17 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, log *slog.Logger) (*
 	if err != nil {
 		return nil, usageError{err}
 	}
-	barred := election.CauseNone
-	if cfg.RequireHold {
-		barred = election.CauseUnhealthy
-	}
 	grace := time.Duration(0)
 	if guarded {
 		grace = cfg.Grace()
 	}
-	elector, err := election.New(election.Config{
-		Barred:      barred,
+	var veto election.Lead
+	if cfg.BeforeLead != "" {
+		veto = func(ctx context.Context, term election.Term) error { return d.hooks.BeforeLead(ctx, term) }
+	}
+	d.elector, err = election.New(election.Config{
+		Barred:      d.gate.Whole(),
+		Vet:         veto,
 		Grace:       grace,
 		Identity:    cfg.ID,
 		Incarnation: mem.incarnation,
@@ -87,7 +96,7 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, log *slog.Logger) (*
 	if err != nil {
 		return nil, usageError{err}
 	}
-	m.Attach(elector)
+	m.Attach(d.elector)
 	if cfg.ProbeWebConfig != "" {
 		if err := web.Validate(cfg.ProbeWebConfig); err != nil {
 			return nil, usageError{fmt.Errorf("--probe-http-web-config %q: %w", cfg.ProbeWebConfig, err)}
@@ -101,16 +110,23 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, log *slog.Logger) (*
 	if err := statusfile.Check(cfg.StatusFile, cfg.LeaderFile); err != nil {
 		return nil, usageError{err}
 	}
-	holds := work.NewHolds(work.HoldsConfig{Elector: elector, Clock: bootClock{}, Required: cfg.RequireHold, Drain: cfg.DrainTimeout})
-	api := httpapi.New(httpapi.Config{
+	d.holds = work.NewHolds(work.HoldsConfig{
+		Elector: holder{d.elector, d.gate}, Clock: bootClock{}, Required: cfg.RequireHold, Drain: cfg.DrainTimeout,
+	})
+	m.AttachWorkers(metrics.Workers{Holds: d.holds.Count, Checks: d.checksUp})
+	d.api = httpapi.New(httpapi.Config{
 		Holds: httpapi.Holds{
-			Open:    func(ctx context.Context) (httpapi.Hold, error) { return holds.Open(ctx) },
+			Open:    func(ctx context.Context) (httpapi.Hold, error) { return d.holds.Open(ctx) },
 			Timeout: cfg.HoldTimeout,
 		},
-		Elector: elector, Election: cfg.Path(), Metrics: m.Handler(), Logger: log,
+		Drains:  drains(d.gate, mem.dir),
+		Elector: d.elector, Election: cfg.Path(), Metrics: m.Handler(), Logger: log,
 		Writes: httpapi.Writes{Exposed: cfg.Exposed(), Hosts: cfg.AllowedHosts, TokenFile: cfg.HTTPTokenFile},
 	})
-	return &daemon{elector: elector, api: api, holds: holds}, nil
+	if d.hooks, err = newHooks(cfg, d, m, env, log); err != nil {
+		return nil, usageError{err}
+	}
+	return d, nil
 }
 
 // serve runs the daemon until ctx ends or a listener breaks. It listens before it looks for etcd, which
@@ -126,7 +142,7 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 		return 0, err
 	}
 	defer mem.close()
-	d, err := newDaemon(cfg, mem, command != nil, log)
+	d, err := newDaemon(cfg, mem, command != nil, sdnotify.Without(env), log)
 	if err != nil {
 		return 0, err
 	}
@@ -141,13 +157,14 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	lead := work.All(publish(d.elector, cfg.Value, log), d.holds.Lead)
+	parts := []election.Lead{publish(d.elector, cfg.Value, log), d.holds.Lead}
 	var child *work.Child
 	if command != nil {
 		command.WorkEnd, command.Logger, command.Group = d.elector.WorkEnd, log, mem.group()
 		child = work.NewChild(*command)
-		lead = work.All(lead, child.Lead)
+		parts = append(parts, child.Lead)
 	}
+	lead := d.lead(parts)
 	log.Info("starting", "version", Version(), "incarnation", d.elector.Incarnation(), "ttl", cfg.TTL.String(), "endpoints", cfg.Etcd.Endpoints)
 
 	group, running := errgroup.WithContext(ctx)
@@ -177,6 +194,14 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 	group.Go(func() error { // to the elector's end
 		return sdnotify.New(env, os.Getpid()).Run(context.Background(), d.elector, running.Done())
 	})
+	if d.hooks != nil {
+		group.Go(func() error { return d.hooks.Run(context.Background()) }) // to the elector's end
+	}
+	if d.checks != nil {
+		looking, enough := context.WithCancel(context.Background())
+		group.Go(func() error { <-ended; enough(); return nil })
+		group.Go(func() error { return d.checks.Run(looking) })
+	}
 	if files != nil {
 		group.Go(func() error { return files.Run(context.Background()) }) // to the elector's end
 	}

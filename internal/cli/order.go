@@ -36,6 +36,52 @@ func resignCommand(env []string) *cobra.Command {
 	}).Command
 }
 
+func transferCommand(env []string) *cobra.Command {
+	v := newVerb(env, "transfer IDENTITY", "pass the lead on to another candidate",
+		"transfer has the leading elector pass the lead on to another candidate, wherever that stands in the queue, once work has\nended and promises have run out. Those who stood before it come back behind it. Exit status 1 if somebody else leads in\nthe end, since the other had gone.", orderPatience)
+	v.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 || args[0] == "" {
+			return usageError{errors.New("transfer needs to be told to whom: write elector transfer IDENTITY; elector candidates lists them")}
+		}
+		return nil
+	}
+	token := v.Flags().Int64("token", 0, "the token of the term; says that its work has stopped")
+	v.does(func(ctx context.Context, c *client.Client) error {
+		t, err := c.Transfer(ctx, v.Flags().Arg(0), *token, v.patience())
+		switch {
+		case err != nil:
+			return err
+		case t.Transferred:
+			return nil
+		case t.Leader.Identity == "" && t.Leader.Token == 0:
+			return statusError{exitTimedOut, "the elector leads no longer, and nobody was seen to lead yet"}
+		}
+		return statusError{exitNo, fmt.Sprintf("%q leads: the candidate had gone when the lead was passed on", t.Leader.Identity)}
+	})
+	return v.Command
+}
+
+func drainCommand(env []string) *cobra.Command {
+	v := newVerb(env, "drain", "stay out of the election",
+		"drain has the elector give up the lead, if it has it, and campaign no more until elector undrain; with --state-dir, also\nafter a restart.", orderPatience)
+	reason := v.Flags().String("reason", "", "why, for those who look at the elector's state")
+	return v.does(func(ctx context.Context, c *client.Client) error {
+		d, err := c.Drain(ctx, *reason)
+		if err != nil {
+			return err
+		}
+		if !d.Released {
+			return statusError{exitTimedOut, "the elector is drained, and is still giving its key up"}
+		}
+		return nil
+	}).Command
+}
+
+func undrainCommand(env []string) *cobra.Command {
+	v := newVerb(env, "undrain", "come back into the election", "undrain lets a drained elector campaign again.", orderPatience)
+	return v.does(func(ctx context.Context, c *client.Client) error { return c.Undrain(ctx) }).Command
+}
+
 func unfenceCommand(env []string) *cobra.Command {
 	v := newVerb(env, "unfence", "go on with an etcd that went back in time",
 		"unfence lifts the fence of an elector that has seen etcd go back in time, as after a restore from a snapshot. Read its\nlog first: where tokens have repeated, whoever stores the work's effects has to forget the greatest it has seen.", orderPatience)

@@ -97,6 +97,14 @@ func (v *verb) does(f func(ctx context.Context, c *client.Client) error) *verb {
 	return v
 }
 
+// patience is what of --timeout an elector may use to wait; it takes ten minutes at most.
+func (v *verb) patience() time.Duration {
+	if v.timeout == 0 {
+		return 10 * time.Minute
+	}
+	return min(10*time.Minute, v.timeout*9/10)
+}
+
 func (v *verb) client() (*client.Client, error) {
 	var options []client.Option
 	if v.tokenFile != "" {

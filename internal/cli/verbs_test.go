@@ -268,7 +268,11 @@ func TestCompletionWorksInEachShell(t *testing.T) {
 				t.Skipf("%s is not installed", shell)
 			}
 			if shell == "bash" {
-				script = "for f in /usr/share/bash-completion/bash_completion /etc/bash_completion; do [ -r $f ] && . $f; done; " + script
+				const library = "/usr/share/bash-completion/bash_completion"
+				if _, err := os.Stat(library); err != nil && os.Getenv("CI") == "" {
+					t.Skip("bash-completion is not installed")
+				}
+				script = "source " + library + "; " + script
 			}
 			cmd := exec.CommandContext(t.Context(), shell, "-c", script)
 			cmd.Env = append(os.Environ(), "HOME="+t.TempDir())

@@ -142,6 +142,62 @@ func (c *Client) Resign(ctx context.Context, token int64, cooldown time.Duration
 	return r, nil
 }
 
+// Transferred tells what came of Transfer.
+type Transferred struct {
+	To          string `json:"to"`
+	Token       int64  `json:"token"`       // of the term that was given up
+	Transferred bool   `json:"transferred"` // the one that it was to go to leads
+	Leader      Leader `json:"leader"`      // who leads; nobody, if that had not come about in time
+}
+
+// Transfer has the elector pass the lead on to another candidate. token is as in Resign. It blocks until another
+// leads, or for wait at most.
+func (c *Client) Transfer(ctx context.Context, to string, token int64, wait time.Duration) (*Transferred, error) {
+	rq := request{method: http.MethodPost, path: "/transfer", header: http.Header{"Content-Type": {"application/json"}}}
+	if token != 0 {
+		rq.header.Set("Elector-Token", strconv.FormatInt(token, 10))
+	}
+	if wait > 0 {
+		rq.query = query("wait", wait.String())
+	}
+	var err error
+	if rq.body, err = json.Marshal(map[string]string{"to": to}); err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	t := &Transferred{}
+	if _, err = c.call(ctx, rq, t, http.StatusOK, http.StatusAccepted); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Drained tells what came of Drain and Undrain.
+type Drained struct {
+	Drained  bool `json:"drained"`
+	Released bool `json:"released"` // no key of the elector's stands
+}
+
+// Drain takes the elector out of the election until Undrain, for a reason that it shows. It blocks until its key has
+// gone, or the elector's bound for that is over.
+func (c *Client) Drain(ctx context.Context, reason string) (*Drained, error) {
+	body, err := json.Marshal(map[string]string{"reason": reason})
+	if err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	d := &Drained{}
+	rq := request{method: http.MethodPost, path: "/drain", header: http.Header{"Content-Type": {"application/json"}}, body: body}
+	if _, err = c.call(ctx, rq, d, http.StatusOK); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Undrain lets the elector campaign again.
+func (c *Client) Undrain(ctx context.Context) error {
+	_, err := c.call(ctx, request{method: http.MethodPost, path: "/undrain"}, &Drained{}, http.StatusOK)
+	return err
+}
+
 // Unfence has a fenced elector go on with etcd as it is now.
 func (c *Client) Unfence(ctx context.Context) error {
 	var done struct {

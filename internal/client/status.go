@@ -21,6 +21,8 @@ type Status struct {
 	Leader            Leader    `json:"leader"`
 	Lease             Lease     `json:"lease"`
 	Registered        bool      `json:"registered"`
+	Eligible          bool      `json:"eligible"`
+	IneligibleReason  string    `json:"ineligible_reason"`
 	Connected         bool      `json:"connected"`
 	Cause             string    `json:"cause"`
 	Since             time.Time `json:"since"`

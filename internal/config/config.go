@@ -30,6 +30,21 @@ type Config struct {
 	HoldTimeout  time.Duration // a hold that has sent nothing for so long is cut; 0: never
 	DrainTimeout time.Duration // how long after a term's end holds may stay open
 
+	CheckHTTP     []string // URLs
+	CheckTCP      []string // addresses
+	CheckExec     []string // commands; see process.Split
+	CheckFile     []string
+	CheckMaxAge   time.Duration // of those files; 0: any
+	CheckInterval time.Duration
+	CheckTimeout  time.Duration
+	CheckRise     int
+	CheckFall     int
+	NoLead        bool // never campaign
+
+	// Hooks: each a URL, a command as process.Split takes it, or empty for none.
+	OnLead, OnFollow, OnChange, BeforeLead, BeforeRelease string
+	HookTimeout                                           time.Duration
+
 	HTTP           string   // address of the listener for programs; empty: no server
 	ProbeHTTP      string   // address of the read-only listener; empty: no server
 	ProbeWebConfig string   // file with TLS and basic auth of the read-only listener; empty: neither

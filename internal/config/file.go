@@ -104,5 +104,6 @@ func (f *file) sequence(key, value *yaml.Node) {
 		}
 		parts = append(parts, n.Value)
 	}
-	f.put(key, strings.Join(parts, ","))
+	s, _ := settingNamed(key.Value) // entry has found it
+	f.put(key, strings.Join(parts, s.separator()))
 }

@@ -18,7 +18,7 @@ type Flags struct {
 func Register(fs *pflag.FlagSet) *Flags {
 	f := &Flags{given: make(map[string]*flagText)}
 	for _, s := range settings {
-		t := &flagText{many: s.many}
+		t := &flagText{many: s.many, separator: s.separator()}
 		f.given[s.name] = t
 		flag := fs.VarPF(t, s.name, "", s.help)
 		if s.flag {
@@ -33,12 +33,14 @@ type flagText struct {
 	text string
 	set  bool
 	many bool
+
+	separator string
 }
 
 // Set implements pflag.Value.
 func (t *flagText) Set(s string) error {
 	if t.set && t.many {
-		s = t.text + "," + s
+		s = t.text + t.separator + s
 	}
 	t.text, t.set = s, true
 	return nil

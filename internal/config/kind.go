@@ -15,6 +15,7 @@ type kind struct {
 	parse func(c *Config, raw string) error
 	show  func(c *Config) string
 	many  bool // given several times, the values add up
+	lines bool // and are separated by line ends, since a comma may be part of one
 	flag  bool // given without a value it means true
 }
 
@@ -51,6 +52,23 @@ func list(field func(*Config) *[]string) kind {
 			return nil
 		},
 		show: func(c *Config) string { return strings.Join(*field(c), ",") },
+	}
+}
+
+// several is a list whose elements may hold commas. Empty text is none.
+func several(field func(*Config) *[]string) kind {
+	return kind{
+		many: true, lines: true,
+		parse: func(c *Config, raw string) error {
+			*field(c) = nil
+			for line := range strings.Lines(raw) {
+				if line = strings.TrimSpace(line); line != "" {
+					*field(c) = append(*field(c), line)
+				}
+			}
+			return nil
+		},
+		show: func(c *Config) string { return strings.Join(*field(c), "\n") },
 	}
 }
 
@@ -98,6 +116,20 @@ func level(field func(*Config) *slog.Level) kind {
 			return notOneOf(words)
 		},
 		show: func(c *Config) string { return strings.ToLower(field(c).String()) },
+	}
+}
+
+func number(field func(*Config) *int) kind {
+	return kind{
+		parse: func(c *Config, raw string) error {
+			n, err := strconv.Atoi(raw)
+			if err != nil {
+				return errors.New("is not a whole number: write one, as in 3")
+			}
+			*field(c) = n
+			return nil
+		},
+		show: func(c *Config) string { return strconv.Itoa(*field(c)) },
 	}
 }
 

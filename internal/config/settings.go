@@ -24,6 +24,14 @@ func (s setting) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
 }
 
+// separator is what stands between the values of a setting that may have many.
+func (s setting) separator() string {
+	if s.lines {
+		return "\n"
+	}
+	return ","
+}
+
 // envPrefix starts the names of the program's own variables.
 const envPrefix = "ELECTOR_"
 
@@ -32,13 +40,15 @@ const (
 	groupElection = "Election"
 	groupPromise  = "Lease and promises"
 	groupWork     = "Workers"
+	groupEligible = "Who may lead"
+	groupHooks    = "Hooks"
 	groupHTTP     = "HTTP"
 	groupFiles    = "Files"
 	groupEtcd     = "Access to etcd"
 	groupProcess  = "Process"
 )
 
-var groups = []string{groupElection, groupPromise, groupWork, groupHTTP, groupFiles, groupEtcd, groupProcess}
+var groups = []string{groupElection, groupPromise, groupWork, groupEligible, groupHooks, groupHTTP, groupFiles, groupEtcd, groupProcess}
 
 // settings is the table. The order is that of the help.
 var settings = []setting{
@@ -87,6 +97,56 @@ var settings = []setting{
 	{name: "drain-timeout", group: groupWork, arg: "DURATION", preset: "10s",
 		help: "how long holds that were told a yes may stay open after a term, before they are cut",
 		kind: duration(func(c *Config) *time.Duration { return &c.DrainTimeout })},
+
+	{name: "check-http", group: groupEligible, arg: "URL", shown: "default: none; may be given several times",
+		help: "campaign only while a GET of it is answered with 2xx",
+		kind: several(func(c *Config) *[]string { return &c.CheckHTTP })},
+	{name: "check-tcp", group: groupEligible, arg: "ADDRESS", shown: "default: none; may be given several times",
+		help: "only while it can be connected to",
+		kind: several(func(c *Config) *[]string { return &c.CheckTCP })},
+	{name: "check-exec", group: groupEligible, arg: "COMMAND", shown: "default: none; may be given several times",
+		help: "only while it ends with status 0; split into words without a shell",
+		kind: several(func(c *Config) *[]string { return &c.CheckExec })},
+	{name: "check-file", group: groupEligible, arg: "FILE", shown: "default: none; may be given several times",
+		help: "only while it exists and is younger than --check-max-age",
+		kind: several(func(c *Config) *[]string { return &c.CheckFile })},
+	{name: "check-max-age", group: groupEligible, arg: "DURATION", preset: "0s",
+		help: "age from which a file of --check-file fails; 0s: none",
+		kind: duration(func(c *Config) *time.Duration { return &c.CheckMaxAge })},
+	{name: "check-interval", group: groupEligible, arg: "DURATION", preset: "2s",
+		help: "time from one look of a check to the next",
+		kind: duration(func(c *Config) *time.Duration { return &c.CheckInterval })},
+	{name: "check-timeout", group: groupEligible, arg: "DURATION", preset: "1s",
+		help: "longest time for one look",
+		kind: duration(func(c *Config) *time.Duration { return &c.CheckTimeout })},
+	{name: "check-rise", group: groupEligible, arg: "N", preset: "2",
+		help: "successes in a row until a check that had failed passes again",
+		kind: number(func(c *Config) *int { return &c.CheckRise })},
+	{name: "check-fall", group: groupEligible, arg: "N", preset: "3",
+		help: "failures in a row until a check fails",
+		kind: number(func(c *Config) *int { return &c.CheckFall })},
+	{name: "no-lead", group: groupEligible, preset: "false",
+		help: "never campaign: an observer, which tells who leads",
+		kind: boolean(func(c *Config) *bool { return &c.NoLead })},
+
+	{name: "on-lead", group: groupHooks, arg: "HOOK", shown: "default: none",
+		help: "run when a term begins: a command, split into words without a shell, or a URL to POST the state to",
+		kind: text(func(c *Config) *string { return &c.OnLead })},
+	{name: "on-follow", group: groupHooks, arg: "HOOK", shown: "default: none",
+		help: "run when this elector leads no longer, and when it first follows",
+		kind: text(func(c *Config) *string { return &c.OnFollow })},
+	{name: "on-change", group: groupHooks, arg: "HOOK", shown: "default: none",
+		help: "run at each change of the state; of several meanwhile only at the latest",
+		kind: text(func(c *Config) *string { return &c.OnChange })},
+	{name: "before-lead", group: groupHooks, arg: "HOOK", shown: "default: none",
+		help: "run before a term begins, which it refuses by failing: the lead is passed on",
+		kind: text(func(c *Config) *string { return &c.BeforeLead })},
+	{name: "before-release", group: groupHooks, arg: "HOOK", shown: "default: none",
+		help: "run when the work of a term has ended, before the key goes",
+		kind: text(func(c *Config) *string { return &c.BeforeRelease })},
+	{name: "hook-timeout", group: groupHooks, arg: "DURATION", preset: "10s",
+		help: "a hook that takes longer is killed",
+		kind: duration(func(c *Config) *time.Duration { return &c.HookTimeout })},
 
 	{name: "http", group: groupHTTP, arg: "ADDRESS", preset: "127.0.0.1:4040",
 		help: "listener for programs, or unix:/path; empty: no server",

@@ -56,6 +56,7 @@ func (c *Config) mistakes() []mistake {
 	if c.RequireHold && c.HTTP == "" {
 		v.wrong("--require-hold is set and --http is %q, where holds are taken: set an address, or do not require one", []any{""}, "require-hold", "http")
 	}
+	v.checks(c)
 	v.hosts(c.AllowedHosts)
 	if c.StatusFile != "" && c.StatusFile == c.LeaderFile {
 		v.wrong("--status-file and --leader-file are both %q: name two files", []any{c.StatusFile}, "status-file", "leader-file")
@@ -69,6 +70,27 @@ func (c *Config) mistakes() []mistake {
 	}
 	v.credentials(&c.Etcd)
 	return v.mistakes
+}
+
+// checks applies the rules of checks and hooks. Their URLs, addresses and commands are read by what runs them.
+func (v *validation) checks(c *Config) {
+	for name, d := range map[string]time.Duration{"check-interval": c.CheckInterval, "check-timeout": c.CheckTimeout, "hook-timeout": c.HookTimeout} {
+		if d <= 0 {
+			v.wrong("--%s %v is not above 0s: set a time, as in 2s", []any{name, d}, name)
+		}
+	}
+	if c.CheckTimeout > c.CheckInterval && c.CheckInterval > 0 {
+		v.wrong("--check-timeout %v is more than --check-interval %v, at which the next look begins: lower it, or look less often",
+			[]any{c.CheckTimeout, c.CheckInterval}, "check-timeout", "check-interval")
+	}
+	if c.CheckMaxAge < 0 {
+		v.wrong("--check-max-age %v is below 0s: set a time, as in 30s, or 0s for none", []any{c.CheckMaxAge}, "check-max-age")
+	}
+	for name, n := range map[string]int{"check-rise": c.CheckRise, "check-fall": c.CheckFall} {
+		if n < 1 {
+			v.wrong("--%s %d is below 1: set how many looks in a row it takes, as in 3", []any{name, n}, name)
+		}
+	}
 }
 
 // validation collects mistakes.

@@ -14,7 +14,7 @@ import (
 
 func command(t *testing.T, argv ...string) Check {
 	t.Helper()
-	c, err := Exec(argv)
+	c, err := Exec(argv, nil)
 	if err != nil || c.Name != "exec "+strings.Join(argv, " ") {
 		t.Fatalf("%q, %v", c.Name, err)
 	}
@@ -40,7 +40,7 @@ func TestExecTellsOfACommandThatIsNotThere(t *testing.T) {
 		t.Error("it passes")
 	}
 	for _, argv := range [][]string{nil, {}, {""}, {"", "a"}} {
-		if _, err := Exec(argv); err == nil {
+		if _, err := Exec(argv, nil); err == nil {
 			t.Errorf("%q is a command", argv)
 		}
 	}

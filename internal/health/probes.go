@@ -102,13 +102,13 @@ func isPort(s string) bool {
 	return err == nil && n > 0
 }
 
-// Exec runs a command in a process group of its own, without input and with this process's environment: exit status 0
+// Exec runs a command in a process group of its own, without input and with env, or this process's if that is nil: exit status 0
 // passes. What is left of the group at the command's end, or at the look's, is killed.
-func Exec(argv []string) (Check, error) {
+func Exec(argv, env []string) (Check, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return Check{}, errors.New("a command to run is missing")
 	}
-	spec := process.Spec{Argv: slices.Clone(argv)}
+	spec := process.Spec{Argv: slices.Clone(argv), Env: env}
 	return Check{Name: "exec " + strings.Join(argv, " "), Probe: func(ctx context.Context) error {
 		output, status, err := process.Run(ctx, spec)
 		if err != nil {

@@ -45,6 +45,7 @@ type Elector interface {
 	Candidates(ctx context.Context) (election.Queue, error)
 	PutValue(ctx context.Context, put election.ValuePut) (*election.Value, error)
 	Resign(ctx context.Context, wish election.Resignation) error
+	Transfer(ctx context.Context, wish election.Transfer) (token int64, to election.Candidate, err error)
 	Unfence(ctx context.Context) error
 }
 
@@ -56,6 +57,7 @@ type Config struct {
 	Election string       // "<namespace>/<name>", as bodies show it
 	Metrics  http.Handler // answers /metrics
 	Holds    Holds        // of workers; the zero value takes none
+	Drains   Drains
 	Writes   Writes       // who may change something
 	Logger   *slog.Logger // is told of handlers that panic; nil: nobody is
 }
@@ -68,6 +70,7 @@ type API struct {
 	self    Status // the fields that never change
 	guard   *guard
 	holds   Holds
+	drains  Drains
 
 	met atomic.Bool // a probe has found this elector ineligible and in contact with etcd
 }
@@ -82,6 +85,7 @@ func New(cfg Config) *API {
 		scrape:  cfg.Metrics,
 		guard:   newGuard(cfg.Writes),
 		holds:   cfg.Holds,
+		drains:  cfg.Drains,
 		logger:  cfg.Logger,
 		self: Status{
 			Election:    clean(cfg.Election),

@@ -37,6 +37,7 @@ type scripted struct {
 	err      error // of what is asked of etcd and the loop
 	put      election.ValuePut
 	resigned election.Resignation
+	passed   election.Transfer
 }
 
 func (s *scripted) Answer(limit time.Duration) election.Answer {
@@ -70,6 +71,17 @@ func (s *scripted) Resign(_ context.Context, wish election.Resignation) error {
 		s.now.State.Phase, s.now.State.Token, s.now.Leading = election.Connecting, 0, false
 	}
 	return s.err
+}
+
+func (s *scripted) Transfer(_ context.Context, wish election.Transfer) (int64, election.Candidate, error) {
+	s.passed = wish
+	if s.err != nil {
+		return 0, election.Candidate{}, s.err
+	}
+	token := s.now.State.Token
+	s.now.State.Phase, s.now.State.Token, s.now.Leading = election.Connecting, 0, false
+	s.now.Leader = election.Candidate{Identity: wish.To, Token: token + 1}
+	return token, s.now.Leader, nil
 }
 
 func (s *scripted) Unfence(context.Context) error { return s.err }

@@ -234,3 +234,6 @@ func BenchmarkLeader(b *testing.B) {
 		})
 	}
 }
+
+// Pass implements election.Session.
+func (s *session) Pass(context.Context, election.Claim, election.Candidate) error { return nil }

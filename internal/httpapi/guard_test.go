@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/elector-dev/elector/internal/election"
 )
 
 // order is a request that is to change something.
@@ -48,7 +50,21 @@ func guarded(e Elector, w Writes) *API {
 		}
 		return &grip{answer: e.Answer, fate: make(chan string, 1)}, nil
 	}
-	return New(Config{Elector: e, Election: "shop/billing", Metrics: scrape, Holds: Holds{Open: open}, Writes: w})
+	drains := Drains{
+		Drain: func(ctx context.Context, reason string) error {
+			if s, ok := e.(*scripted); ok {
+				return s.err
+			}
+			return e.(*member).Bar(ctx, election.Bar{Cause: election.CauseDrained, Why: reason})
+		},
+		Undrain: func(ctx context.Context) error {
+			if s, ok := e.(*scripted); ok {
+				return s.err
+			}
+			return e.(*member).Bar(ctx, election.Bar{})
+		},
+	}
+	return New(Config{Elector: e, Election: "shop/billing", Metrics: scrape, Holds: Holds{Open: open}, Drains: drains, Writes: w})
 }
 
 func TestOnlyThisHostsProgramsMayChangeSomething(t *testing.T) {

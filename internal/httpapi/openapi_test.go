@@ -114,12 +114,17 @@ func exchanges(doc *openapi3.T) []exchange {
 		{method: http.MethodPost, path: "/resign", header: token},
 		{method: http.MethodPost, path: "/hold", header: token},
 		{method: http.MethodPost, path: "/unfence", header: token},
+		{method: http.MethodPost, path: "/transfer", body: `{"to":"b"}`, header: token},
+		{method: http.MethodPost, path: "/transfer?wait=1s", body: `{"to":"b"}`, header: token},
+		{method: http.MethodPost, path: "/drain", body: `{"reason":"kernel update"}`, header: token},
+		{method: http.MethodPost, path: "/undrain", header: token},
 	} {
 		long, bad, bare := verb, verb, verb
 		long.body = strings.Repeat("x", election.MaxValue+1)
 		bad.header = map[string]string{"Elector-Token": "x"}
 		bare.header = map[string]string{"Elector-Request": "1"}
 		wrong, foreign := verb, verb
+		wrong.path, _, _ = strings.Cut(wrong.path, "?")
 		wrong.path += "?unknown=1"
 		foreign.host = "evil.example.org"
 		all = append(all,
@@ -133,6 +138,7 @@ func exchanges(doc *openapi3.T) []exchange {
 	return append(all,
 		exchange{elector: sharing("text/plain", "x"), order: order{method: "GET", path: "/value", header: map[string]string{"If-None-Match": `"77"`}}},
 		exchange{elector: failing(following(), election.ErrNotFenced), order: order{method: "POST", path: "/unfence", header: token}},
+		exchange{elector: failing(leading(), election.ErrNotStanding), order: order{method: "POST", path: "/transfer", body: `{"to":"b"}`, header: token}},
 		exchange{elector: failing(following(), errors.New("etcd is gone")), order: order{method: "GET", path: "/candidates"}})
 }
 

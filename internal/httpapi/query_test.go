@@ -55,8 +55,9 @@ func TestRoutesTakeTheirOwnParametersOnly(t *testing.T) {
 		"/leader": {"max", "wait"}, "/primary": {"max", "wait"}, "/read-write": {"max", "wait"},
 		"/status": {"after", "max", "wait"}, "/events": {"max", "renewals"},
 		"/readyz": {"contact", "role"}, "/readiness": {"contact", "role"},
-		"/value": {"wait"}, // and after, of another form
-		"/":      {"after", "contact", "max", "renewals", "role", "wait"}, "/metrics": {"after", "contact", "max", "renewals", "role", "wait"},
+		"/transfer": {"wait"},
+		"/value":    {"wait"}, // and after, of another form
+		"/":         {"after", "contact", "max", "renewals", "role", "wait"}, "/metrics": {"after", "contact", "max", "renewals", "role", "wait"},
 	}
 	api := newAPI(leading())
 	for _, rt := range api.routes() {

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -76,40 +75,19 @@ func released(s election.State) bool { return s.Phase != election.SteppingDown &
 
 // readResignation reads the body, which may be missing, and the token.
 func readResignation(w http.ResponseWriter, r *http.Request) (election.Resignation, refusal) {
+	const hint = `send {"cooldown":"30s"}, or nothing`
 	var wish election.Resignation
-	if token := r.Header.Get("Elector-Token"); token != "" {
-		var ok bool
-		if wish.Token, ok = parseToken(token); !ok {
-			return wish, refusal{http.StatusBadRequest, failure{"Elector-Token is not a token", "send the number that a yes has"}}
-		}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrder))
-	switch {
-	case errors.As(err, new(*http.MaxBytesError)):
-		return wish, refusal{http.StatusRequestEntityTooLarge, failure{"the body is too long", `send {"cooldown":"30s"}, or nothing`}}
-	case err != nil:
-		return wish, refusal{http.StatusBadRequest, failure{"the body ended early", "send it again"}}
-	}
-	if wish.Cooldown, err = parseCooldown(body); err != nil {
-		return wish, refusal{http.StatusBadRequest, failure{clean(err.Error()), `send {"cooldown":"30s"}, or nothing`}}
-	}
-	return wish, refusal{}
-}
-
-// parseCooldown reads the body of a resignation strictly; an empty one asks for none.
-func parseCooldown(body []byte) (time.Duration, error) {
-	if len(body) == 0 {
-		return 0, nil
-	}
 	var order struct {
 		Cooldown *string `json:"cooldown"`
 	}
-	if err := decode(body, &order); err != nil || order.Cooldown == nil {
-		return 0, err
+	why := readOrder(w, r, &order, &wish.Token, hint)
+	if why.status != 0 || order.Cooldown == nil {
+		return wish, why
 	}
 	d, err := time.ParseDuration(*order.Cooldown)
 	if err != nil || d < 0 || d > maxCooldown {
-		return 0, errors.New("cooldown is no time from 0s to 24h")
+		return wish, refusal{http.StatusBadRequest, failure{"cooldown is no time from 0s to 24h", hint}}
 	}
-	return d, nil
+	wish.Cooldown = d
+	return wish, refusal{}
 }

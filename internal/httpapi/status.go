@@ -36,6 +36,10 @@ type Status struct {
 	Lease LeaseStatus `json:"lease"`
 	// Registered: the own key stands in the queue.
 	Registered bool `json:"registered"`
+	// Eligible: nothing stands against a candidacy: no check, no drain, no missing hold.
+	Eligible bool `json:"eligible"`
+	// IneligibleReason is what does, for people; empty while Eligible.
+	IneligibleReason string `json:"ineligible_reason"`
 	// Connected: etcd has answered lately. Without contact the leader is not known.
 	Connected bool `json:"connected"`
 	// Cause says why State was entered; empty at the start.
@@ -125,6 +129,7 @@ func (a *API) body(answer election.Answer) Status {
 	s.Lease.TTLMs = answer.LeaseTTL.Milliseconds()
 	s.Lease.SinceRenewalMs = answer.SinceRenewal.Milliseconds()
 	s.Registered, s.Connected = answer.Registered, answer.Connected
+	s.Eligible, s.IneligibleReason = answer.Bar.Cause == election.CauseNone, clean(answer.Bar.Why)
 	s.Since, s.Seq = wall(answer.Since), answer.Seq
 	return s
 }

@@ -169,10 +169,11 @@ func FuzzResignation(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d, err := parseCooldown(body)
-		if err != nil {
+		wish, why := readResignation(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/resign", bytes.NewReader(body)))
+		d := wish.Cooldown
+		if why.status != 0 {
 			if d != 0 {
-				t.Errorf("%q: %v beside an error", body, d)
+				t.Errorf("%q: %v beside a refusal", body, d)
 			}
 			return
 		}

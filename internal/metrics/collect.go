@@ -13,6 +13,7 @@ type gauges struct {
 	leading, state, leaseRemaining *prometheus.Desc
 	fencingToken, observedToken    *prometheus.Desc
 	registered, connected          *prometheus.Desc
+	eligible, checkUp, holds       *prometheus.Desc
 	loopLag, suspended, transition *prometheus.Desc
 	status                         *prometheus.Desc
 }
@@ -27,6 +28,9 @@ func newGauges() gauges {
 		observedToken:  plain("elector_observed_token", "Fencing token of the leader as last observed; 0 when it is not known or there is none."),
 		registered:     plain("elector_registered", "Whether the own key stands in the queue (1) or not (0)."),
 		connected:      plain("elector_connected", "Whether the elector is in contact with etcd (1) or not (0)."),
+		eligible:       plain("elector_eligible", "Whether this elector may campaign (1) or not (0): checks, holds, a drain, a cooldown or a fence. A sum of 0 over an election means that nobody can lead."),
+		checkUp:        newDesc("elector_check_up", "Whether a check of the worker passes (1) or not (0).", nil, "check"),
+		holds:          plain("elector_holds", "Workers that hold at this elector."),
 		loopLag: plain("elector_loop_lag_seconds",
 			"How late the elector's loop ran at worst in the last one to two minutes; a loop that is overdue at the scrape counts with what it is late by then."),
 		suspended:  plain("elector_suspended_seconds_total", "Time that the host has spent suspended since this process started."),
@@ -43,7 +47,7 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	g := &m.now
 	for _, d := range []*prometheus.Desc{
 		g.leading, g.state, g.leaseRemaining, g.fencingToken, g.observedToken, g.registered,
-		g.connected, g.loopLag, g.suspended, g.transition, g.status,
+		g.connected, g.eligible, g.checkUp, g.holds, g.loopLag, g.suspended, g.transition, g.status,
 	} {
 		out <- d
 	}
@@ -67,6 +71,13 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(g.observedToken, float64(a.Leader.Token))
 	gauge(g.registered, truth(a.Registered))
 	gauge(g.connected, truth(a.Connected))
+	gauge(g.eligible, truth(a.Bar.Cause == election.CauseNone && a.Phase != election.Ineligible && a.Phase != election.Fenced))
+	if w := m.workers.Load(); w != nil {
+		gauge(g.holds, float64(w.Holds()))
+		for _, c := range w.Checks() {
+			gauge(g.checkUp, truth(c.Up), valid(c.Name))
+		}
+	}
 	gauge(g.loopLag, max(m.lag.worst(), age-loopInterval(a.LeaseTTL)).Seconds())
 	gauge(g.transition, float64(a.Since.UnixMilli())/1000)
 	out <- prometheus.MustNewConstMetric(g.suspended, prometheus.CounterValue, m.suspends.total().Seconds())

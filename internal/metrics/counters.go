@@ -35,6 +35,7 @@ type counters struct {
 	renewalTime      prometheus.Histogram
 	confirmationTime prometheus.Histogram
 	handoverTime     prometheus.Histogram
+	hookTime         *prometheus.HistogramVec // hook, result
 }
 
 func newCounters() counters {
@@ -57,6 +58,9 @@ func newCounters() counters {
 		confirmationTime: histogram("elector_confirmation_duration_seconds", "From sending a renewal's confirming transaction to its reply."),
 		handoverTime:     histogram("elector_handover_duration_seconds", "From seeing the predecessor's key deleted to the first own yes."),
 	}
+	c.hookTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "elector_hook_duration_seconds", Help: "Runs of hooks, by their result: ok, failed, timeout or cancelled.", Buckets: latencies,
+	}, []string{"hook", "result"})
 	for _, cause := range election.TermEndCauses {
 		c.termsEnded.WithLabelValues(string(cause))
 	}
@@ -91,7 +95,7 @@ func histogram(name, help string) prometheus.Histogram {
 func (c *counters) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		c.leaderChanges, c.termsStarted, c.termsEnded, c.renewals, c.sessions, c.requests, c.errors,
-		c.twins, c.renewalTime, c.confirmationTime, c.handoverTime,
+		c.twins, c.renewalTime, c.confirmationTime, c.handoverTime, c.hookTime,
 	}
 }
 
@@ -129,6 +133,11 @@ func (m *Metrics) LoopLag(d time.Duration) { m.lag.add(d) }
 
 // Twins implements election.Recorder.
 func (m *Metrics) Twins(n int) { m.twins.Set(float64(n)) }
+
+// Hook counts a run of a hook. Both are label values and must come from small sets.
+func (m *Metrics) Hook(hook, result string, took time.Duration) {
+	m.hookTime.WithLabelValues(hook, result).Observe(took.Seconds())
+}
 
 // Request counts one finished request to etcd: its operation and its gRPC code as text, "OK" for a
 // success. Both are label values and must come from small sets.

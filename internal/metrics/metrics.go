@@ -44,6 +44,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	started  time.Time
 	elector  atomic.Pointer[Elector] // nil before Attach
+	workers  atomic.Pointer[Workers] // nil before AttachWorkers
 	lag      *lagWindow
 	suspends *suspends
 	counters
@@ -90,6 +91,21 @@ func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
 // Attach names the elector that scrapes look at from now on.
 func (m *Metrics) Attach(e Elector) { m.elector.Store(&e) }
+
+// Check is a check of the worker and what it says.
+type Check struct {
+	Name string // a label value, of those in the settings
+	Up   bool
+}
+
+// Workers is what is known of the workers beside the elector. Its functions are called concurrently and must not block.
+type Workers struct {
+	Holds  func() int
+	Checks func() []Check // names differ
+}
+
+// AttachWorkers names what scrapes ask about workers from now on.
+func (m *Metrics) AttachWorkers(w Workers) { m.workers.Store(&w) }
 
 // Handler answers scrapes. A collector that fails, such as the process collector without /proc, costs
 // its own metrics only; more than four scrapes at a time are answered 503.

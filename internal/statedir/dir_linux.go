@@ -123,7 +123,7 @@ func (d *Dir) recall(self Self, lock fileID) error {
 	if old.Boot == fresh.Boot && old.Lock != lock {
 		return fmt.Errorf("--state-dir %q is a copy, or its lock file was replaced, so that nothing is known of the process which wrote it: give each elector a directory of its own, or remove %q when no process uses it; a key that is left is then left to its lease", dir, file)
 	}
-	fresh.Seen, fresh.Fenced = old.Seen, old.Fenced
+	fresh.Seen, fresh.Fenced, fresh.Drained = old.Seen, old.Fenced, old.Drained
 	if old.Boot == fresh.Boot {
 		fresh.Processes = old.Processes
 		fresh.found(d.host.now())
@@ -176,6 +176,26 @@ func (d *Dir) Fenced(cause election.Cause) error {
 // group is gone. So work must not be begun after an error, when the file may still say NoWork.
 func (d *Dir) Work(group int) error {
 	return d.change(func(_ *state, own *process) { own.Group = group })
+}
+
+// Drain notes that a person takes the elector out of the election, and why.
+func (d *Dir) Drain(reason string) error {
+	return d.change(func(s *state, _ *process) { s.Drained = &drain{reason} })
+}
+
+// Undrain notes that it is let in again.
+func (d *Dir) Undrain() error {
+	return d.change(func(s *state, _ *process) { s.Drained = nil })
+}
+
+// Drained reports whether it is out, and why.
+func (d *Dir) Drained() (reason string, drained bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state.Drained == nil {
+		return "", false
+	}
+	return d.state.Drained.Reason, true
 }
 
 // forget drops a dead process whose key is gone, with the next entry: a session waits for it, and must not wait for a

@@ -36,8 +36,14 @@ type state struct {
 	Lock fileID `json:"lock"`
 	Seen mark   `json:"seen"`
 
-	Fenced    election.Cause `json:"fenced"`    // empty: not
-	Processes []process      `json:"processes"` // the oldest first, the writer last
+	Fenced    election.Cause `json:"fenced"`            // empty: not
+	Drained   *drain         `json:"drained,omitempty"` // nil: not
+	Processes []process      `json:"processes"`         // the oldest first, the writer last
+}
+
+// drain is why a person has taken the elector out of the election.
+type drain struct {
+	Reason string `json:"reason"`
 }
 
 // mark is an election.Mark.

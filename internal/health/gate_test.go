@@ -1,0 +1,63 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/elector-dev/elector/internal/election"
+)
+
+func TestGateTellsTheWholeAndItsWeightiestCause(t *testing.T) {
+	var told election.Bar
+	g := NewGate(func(_ context.Context, b election.Bar) error { told = b; return nil }, "drain", "checks", "hold")
+	unwell := Bar([]Result{{Check: "tcp x:1", Up: true}, {Check: "http y", Reason: "status 500"}, {Check: "file z", Reason: "not looked at yet"}})
+	drained := election.Bar{Cause: election.CauseDrained, Why: "kernel update"}
+	for _, step := range []struct {
+		name string
+		bar  election.Bar
+		want election.Bar
+	}{
+		{"hold", election.Bar{Cause: election.CauseUnhealthy, Why: "no worker holds"}, election.Bar{Cause: election.CauseUnhealthy, Why: "no worker holds"}},
+		{"drain", drained, election.Bar{Cause: election.CauseDrained, Why: "kernel update; no worker holds"}},
+		{"hold", election.Bar{}, drained},
+		{"checks", unwell, election.Bar{Cause: election.CauseDrained, Why: "kernel update; check http y: status 500; check file z: not looked at yet"}},
+		{"drain", election.Bar{}, unwell},
+		{"checks", Bar([]Result{{Check: "http y", Up: true}}), election.Bar{}},
+	} {
+		if err := g.Set(t.Context(), step.name, step.bar); err != nil || told != step.want {
+			t.Errorf("after %s %+v: told %+v, %v", step.name, step.bar, told, err)
+		}
+	}
+	gone := errors.New("the elector has ended")
+	g.tell = func(context.Context, election.Bar) error { return gone }
+	if err := g.Set(t.Context(), "hold", election.Bar{}); !errors.Is(err, gone) {
+		t.Error(err)
+	}
+}
+
+// The last word is the true one, whoever says it.
+func TestGateTellsTheNewestLast(t *testing.T) {
+	var mu sync.Mutex
+	var told election.Bar
+	g := NewGate(func(_ context.Context, b election.Bar) error {
+		mu.Lock()
+		defer mu.Unlock()
+		told = b
+		return nil
+	}, "a", "b")
+	var all sync.WaitGroup
+	for _, name := range []string{"a", "b"} {
+		all.Go(func() {
+			for range 500 {
+				g.Set(context.Background(), name, election.Bar{Cause: election.CauseUnhealthy, Why: name})
+				g.Set(context.Background(), name, election.Bar{})
+			}
+		})
+	}
+	all.Wait()
+	if told != (election.Bar{}) {
+		t.Errorf("in the end it was told %+v", told)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/elector-dev/elector/internal/chaos/history"
+	"github.com/elector-dev/elector/internal/client"
 	"github.com/elector-dev/elector/internal/devetcd/proc"
 )
 
@@ -33,6 +33,9 @@ type lane struct {
 	reports    sync.WaitGroup
 	command    atomic.Pointer[actor] // that acts now; nil for none
 	holder     *holder               // nil unless its work is to hold
+	orders     *client.Client        // nil: it takes none
+	alive      string                // file that its check looks for
+	refusal    string                // file whose presence vetoes its terms
 
 	mu    sync.Mutex // guards the fields below; held while a process is started
 	proc  *proc.Process
@@ -144,6 +147,18 @@ func (l *lane) arrange(o Options, g *ground, at string) error {
 	}
 	if o.Kind == Elector {
 		args = append(args, "--answer-max", g.plan.answerMax().String(), "--shutdown-release", release(g.plan.releaseNow))
+		writes, err := l.writes(o.Dir, at)
+		if err != nil {
+			return err
+		}
+		args = append(args, writes...)
+	}
+	if l.plan.asks {
+		asks, err := l.asks(o.Dir)
+		if err != nil {
+			return err
+		}
+		args = append(args, asks...)
 	}
 	args = append(args, g.access()...)
 	if l.plan.state {
@@ -151,15 +166,7 @@ func (l *lane) arrange(o Options, g *ground, at string) error {
 	}
 	switch l.plan.work {
 	case history.Hold:
-		token := filepath.Join(o.Dir, l.elector+"-token")
-		if err := os.WriteFile(token, []byte(holdToken+"\n"), 0o600); err != nil {
-			return err
-		}
-		host, _, err := net.SplitHostPort(at)
-		if err != nil {
-			return err
-		}
-		args = append(args, "--require-hold", "--hold-timeout", holdTimeout.String(), "--http-token-file", token, "--http-allowed-hosts", host)
+		args = append(args, "--require-hold", "--hold-timeout", holdTimeout.String())
 	case history.Child:
 		self, err := os.Executable()
 		if err != nil {
@@ -211,6 +218,9 @@ func (f *fleet) close() {
 		}
 		l.reports.Wait()
 		l.asker.close()
+		if l.orders != nil {
+			l.orders.Close()
+		}
 	}
 }
 

@@ -21,8 +21,6 @@ const (
 	holdTimeout = time.Second
 	// holdBeat is how often a worker gives one.
 	holdBeat = 200 * time.Millisecond
-	// holdToken is what a worker brings: in a namespace of its own an elector's address is not the loopback.
-	holdToken = "secret"
 	// lettingGo is the longest that a worker goes on after a no, if it was promised that long, before it lets go.
 	lettingGo = 300 * time.Millisecond
 )
@@ -94,7 +92,7 @@ func (h *holder) hold(ctx context.Context) {
 		return
 	}
 	req.Header.Set("Elector-Request", "1")
-	req.Header.Set("Authorization", "Bearer "+holdToken)
+	req.Header.Set("Authorization", "Bearer "+bearer)
 	resp, err := h.client.Do(req)
 	if err != nil {
 		return

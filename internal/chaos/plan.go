@@ -26,6 +26,7 @@ type lanePlan struct {
 	manner  string // in which its command takes SIGTERM
 	restart bool   // its command is started again when it has ended by itself
 	state   bool   // it keeps a state directory
+	asks    bool   // its worker is checked, and a command is asked before each term and told of each change
 }
 
 // grace is how long its work may take to stop.
@@ -95,7 +96,7 @@ func newLanes(o Options, s script, n int) []lanePlan {
 	first := r.IntN(len(ways))
 	for i := range lanes {
 		lanes[i] = lanePlan{
-			work: ways[(first+i)%len(ways)], manner: []string{polite, slow, stubborn}[r.IntN(3)], restart: r.IntN(2) == 0, state: r.IntN(2) == 0,
+			work: ways[(first+i)%len(ways)], manner: []string{polite, slow, stubborn}[r.IntN(3)], restart: r.IntN(2) == 0, state: r.IntN(2) == 0, asks: i == 0 || r.IntN(2) == 0,
 		}
 	}
 	return lanes
@@ -184,7 +185,7 @@ func lengths(kind string) (from, to float64) {
 		return 1, 2
 	case history.LeaderDepose:
 		return 0.5, 1.5
-	case history.ElectorKill, history.ElectorStop, history.MemberKill, history.WorkerKill, history.GuardKill:
+	case history.ElectorKill, history.ElectorStop, history.MemberKill, history.WorkerKill, history.GuardKill, history.Transfer:
 		return 0.1, 1
 	case history.AllRestart:
 		return 0.05, 0.5

@@ -158,6 +158,9 @@ func (r *run) works() string {
 		if l.state {
 			text += ", keeps state"
 		}
+		if l.asks {
+			text += ", is checked and asks before terms"
+		}
 		text += ";"
 	}
 	return strings.TrimSuffix(text, ";")

@@ -28,7 +28,7 @@ func newGauges() gauges {
 		observedToken:  plain("elector_observed_token", "Fencing token of the leader as last observed; 0 when it is not known or there is none."),
 		registered:     plain("elector_registered", "Whether the own key stands in the queue (1) or not (0)."),
 		connected:      plain("elector_connected", "Whether the elector is in contact with etcd (1) or not (0)."),
-		eligible:       plain("elector_eligible", "Whether this elector may campaign (1) or not (0): checks, holds, a drain, a cooldown or a fence. A sum of 0 over an election means that nobody can lead."),
+		eligible:       plain("elector_eligible", "Whether this elector may campaign (1) or not (0), for a check, a missing hold, a drain, a cooldown or a fence. A sum of 0 over an election means that nobody can lead."),
 		checkUp:        newDesc("elector_check_up", "Whether a check of the worker passes (1) or not (0).", nil, "check"),
 		holds:          plain("elector_holds", "Workers that hold at this elector."),
 		loopLag: plain("elector_loop_lag_seconds",

@@ -91,6 +91,33 @@ func grep(text, part string) string {
 	return b.String()
 }
 
+func TestWorkersAreShown(t *testing.T) {
+	m, _ := newTest(t)
+	m.AttachWorkers(Workers{
+		Holds:  func() int { return 2 },
+		Checks: func() []Check { return []Check{{"http http://127.0.0.1:8080/", true}, {"file /run/\xff", false}} },
+	})
+	m.Hook("on-lead", "timeout", 2*time.Second)
+	for phase, eligible := range map[election.Phase]string{
+		election.Follower: "1", election.Connecting: "1", election.Ineligible: "0", election.Fenced: "0",
+	} {
+		m.Attach(looks{answer: election.Answer{State: election.State{Phase: phase}}})
+		wantSample(t, scrape(t, m), `elector_eligible{election="shop/billing"} `+eligible)
+	}
+	stepping := election.State{Phase: election.SteppingDown, Bar: election.Bar{Cause: election.CauseDrained}}
+	m.Attach(looks{answer: election.Answer{State: stepping}})
+	out := scrape(t, m)
+	for _, line := range []string{
+		`elector_eligible{election="shop/billing"} 0`,
+		`elector_holds{election="shop/billing"} 2`,
+		`elector_check_up{check="http http://127.0.0.1:8080/",election="shop/billing"} 1`,
+		"elector_check_up{check=\"file /run/\ufffd\",election=\"shop/billing\"} 0",
+		`elector_hook_duration_seconds_count{election="shop/billing",hook="on-lead",result="timeout"} 1`,
+	} {
+		wantSample(t, out, line)
+	}
+}
+
 func leader() election.Answer {
 	return election.Answer{
 		State: election.State{

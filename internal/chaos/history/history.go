@@ -96,6 +96,10 @@ const (
 	ElectorFreeze   = "elector-freeze"   // SIGSTOP of an elector, its guard and its command together
 	WorkerKill      = "worker-kill"      // kill -9 of the command, or a hold's connection broken off
 	WorkerPause     = "worker-pause"     // SIGSTOP of the command, or a hold that sends no sign of life
+	WorkerSick      = "worker-sick"      // a check of the worker fails
+	Veto            = "veto"             // what is asked before a term refuses it
+	Transfer        = "transfer"         // the leader is asked to pass the lead on
+	Drain           = "drain"            // an elector is taken out of the election, and let in again
 	GuardKill       = "guard-kill"       // kill -9 of the process that guards the command
 	MemberPause     = "member-pause"     // an etcd follower, SIGSTOP, SIGCONT
 	LeaderPause     = "leader-pause"     // etcd's leader, among its peers

@@ -4,7 +4,7 @@ package history
 func Kinds() []string {
 	return []string{
 		ElectorPause, ElectorKill, ElectorStop, ElectorStarve, ElectorFiles,
-		ElectorFreeze, WorkerKill, WorkerPause, GuardKill,
+		ElectorFreeze, WorkerKill, WorkerPause, GuardKill, WorkerSick, Veto, Transfer, Drain,
 		MemberPause, LeaderPause, LeaderDepose, MemberKill, MemberStarve, AllRestart, SlowDisk, LeaderMove,
 		PartitionTotal, PartitionOne, PartitionOneWay, PartitionHeld, PartitionHalf, MemberIsolate, Delay,
 		LeaseRevoke, KeyDelete, PrefixDelete, Compact, Restore, RestoreBumped,

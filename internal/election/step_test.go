@@ -436,3 +436,34 @@ func TestBackOffIsForEverAndStartsAfreshAfterALongSession(t *testing.T) {
 		t.Errorf("attempt %d after a session of a whole TTL", o.Attempt)
 	}
 }
+
+// What was confirmed of the lease before a rebind says nothing of the one after it.
+func TestVetoThatIsAnsweredWhileTheKeyIsReboundWaitsForAConfirmation(t *testing.T) {
+	rebound := KeyRebound{Session: 1, Rebound: Rebound{
+		Grant: Grant{Lease: 0x78, TTL: stepTTL, Reply: replyAt(15, stepTerm+1, 60)}, Reply: replyAt(18, stepTerm+1, 61), Bound: true,
+	}}
+	for name, order := range map[string][]Event{
+		"answered before": {Vetted{Session: 1}, rebound},
+		"answered after":  {rebound, Vetted{Session: 1}},
+	} {
+		k := opened(t)
+		k.core.vets = true
+		k.feed(10, CampaignWon{1, Won{stepToken, stepToken, stepTerm}}).feed(12, confirmedAt(11)).want(Verifying, CauseWon)
+		if v, ok := asked[vet](k); !ok || v.Token != stepToken || v.Key != "/k" {
+			t.Fatalf("asks %+v, %v", v, ok)
+		}
+		k.feed(13, Observed{Session: 1, Reply: replyAt(13, stepTerm+1, 60)})
+		if _, ok := asked[rebind](k); !ok {
+			t.Fatal("does not rebind")
+		}
+		for i, ev := range order {
+			if k.feed(20+i, ev); k.core.term.begun {
+				t.Errorf("%s: begins a term by what was confirmed before the rebind", name)
+			}
+		}
+		k.feed(32, Confirmed{Session: 1, Confirmation: Confirmation{Reply: replyAt(31, stepTerm+1, 61), Holds: true, Oldest: true}}).want(Leader, CauseWon)
+		if k.core.term.deadline != at(15).Add(stepTTL) {
+			t.Errorf("%s: deadline %v", name, k.core.term.deadline)
+		}
+	}
+}

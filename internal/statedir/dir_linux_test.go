@@ -203,6 +203,27 @@ func TestFenceOutlastsItsProcessUntilItIsLifted(t *testing.T) {
 	}
 }
 
+func TestDrainOutlastsItsProcessUntilItIsUndone(t *testing.T) {
+	b := led(t)
+	d, _ := b.open()
+	if _, drained := d.Drained(); drained {
+		t.Error("drained from the start")
+	}
+	must(t, d.Drain("kernel update"))
+	d.Close()
+	b.host.boot = "boot-2"
+	d, _ = b.open()
+	if reason, drained := d.Drained(); !drained || reason != "kernel update" {
+		t.Errorf("after a restart: %v, %q", drained, reason)
+	}
+	must(t, d.Undrain())
+	d.Close()
+	d, _ = b.open()
+	if _, drained := d.Drained(); drained {
+		t.Error("drained after it was undone")
+	}
+}
+
 func TestWorkOfADeadProcessIsLookedFor(t *testing.T) {
 	for _, row := range []struct {
 		name          string

@@ -75,6 +75,7 @@ type Hooks struct {
 // led is a term whose beginning on-lead has told of.
 type led struct {
 	token int64
+	key   string
 	over  chan struct{} // closed when on-follow has told of its end
 }
 
@@ -159,6 +160,9 @@ func (h *Hooks) tellNewest(ctx context.Context) (changed <-chan struct{}, told, 
 	switch {
 	case h.follows(now):
 		w.hook = hookOnFollow
+		if h.led != nil { // it tells of the end of that term
+			w.token, w.key = h.led.token, h.led.key
+		}
 		h.say(ctx, h.cfg.OnFollow, w)
 		if h.led != nil {
 			close(h.led.over)
@@ -221,7 +225,7 @@ func (h *Hooks) onLead(ctx context.Context, term election.Term) {
 	if now.Token != term.Token {
 		return // the term is over, though its work has not been told yet
 	}
-	h.begun, h.led = true, &led{token: term.Token, over: make(chan struct{})}
+	h.begun, h.led = true, &led{token: term.Token, key: term.Key, over: make(chan struct{})}
 	h.say(ctx, h.cfg.OnLead, word{hookOnLead, term.Token, term.Key, election.Leader, now.Cause, now})
 }
 

@@ -31,7 +31,7 @@ const (
 
 // mutants is every defence that the proof is about, each with what notices its removal.
 func mutants() []mutant {
-	return slices.Concat(ofTheDeadline(), ofTheAnswer(), ofTheState(), ofTheWork(), []mutant{
+	return slices.Concat(ofTheDeadline(), ofTheAnswer(), ofTheState(), ofTheWork(), ofEligibility(), []mutant{
 		{"all of them", "`bench/plain`, the daemon that only uses `Campaign` and `Session.Done`", nil, []catcher{plainChaos("pause")}},
 	})
 }

@@ -143,7 +143,7 @@ func ofTheAnswer() []mutant {
 			[]catcher{namedTest("./cmd/elector", "TestExpiryCountsOnTheBootClockOfItsNamespace",
 				"evaluated at .* in a namespace")}},
 		{"join before release", "work has ended before the key is given up",
-			[]edit{{stepGo, "if !e.on || t.working || t.begun && !t.stopped {", "if !e.on || t.begun && !t.stopped {"}},
+			[]edit{{stepGo, "if !e.on || t.working || s.vetting || t.begun && !t.stopped {", "if !e.on || s.vetting || t.begun && !t.stopped {"}},
 			[]catcher{model("paused", "work ended before release")}},
 	}
 }

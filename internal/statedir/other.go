@@ -41,5 +41,14 @@ func (*Dir) Fenced(election.Cause) error { return nil }
 // Work does nothing.
 func (*Dir) Work(int) error { return nil }
 
+// Drain does nothing.
+func (*Dir) Drain(string) error { return nil }
+
+// Undrain does nothing.
+func (*Dir) Undrain() error { return nil }
+
+// Drained reports that it is not out.
+func (*Dir) Drained() (reason string, drained bool) { return "", false }
+
 // Close does nothing.
 func (*Dir) Close() {}

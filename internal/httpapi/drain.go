@@ -48,12 +48,16 @@ func (a *API) drain(w http.ResponseWriter, r *http.Request, q query) {
 		return
 	}
 	q.wait = a.elector.AnswerMax() + 5*time.Second
-	if !a.await(w, r, q, released) {
+	if !a.await(w, r, q, gone) {
 		return
 	}
 	now, _ := a.elector.Watch()
-	reply(w, r, http.StatusOK, drained{true, released(now)})
+	reply(w, r, http.StatusOK, drained{true, gone(now)})
 }
+
+// gone reports whether an elector that does not campaign has no key any more. A follower's stands for a while after its
+// phase says so, and the oldest until whoever is asked before a term has answered.
+func gone(s election.State) bool { return released(s) && !s.Registered }
 
 // drained is the body of both verbs.
 type drained struct {

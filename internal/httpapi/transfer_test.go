@@ -95,6 +95,19 @@ func TestDrainedElectorIsOutUntilItIsUndrained(t *testing.T) {
 	})
 }
 
+// A follower's key stands until its session has been closed, though it has said ineligible before.
+func TestDrainedFollowerIsReleasedWhenItsKeyHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, b := newFleet(t).pair()
+		for _, path := range []string{"/drain", "/drain"} { // the second finds it gone
+			rec, _ := say(b, path, "")
+			if now, _ := b.Watch(); rec.Body.String() != "{\"drained\":true,\"released\":true}\n" || now.Registered {
+				t.Errorf("%d %s, registered: %v", rec.Code, rec.Body, now.Registered)
+			}
+		}
+	})
+}
+
 func TestDrainThatIsNotKeptSaysSo(t *testing.T) {
 	for path, says := range map[string]string{"/drain": "drained for this process only", "/undrain": "undrained for this process only"} {
 		e := following()

@@ -150,8 +150,8 @@ type Transferred struct {
 	Leader      Leader `json:"leader"`      // who leads; nobody, if that had not come about in time
 }
 
-// Transfer has the elector pass the lead on to another candidate. token is as in Resign. It blocks until another
-// leads, or for wait at most.
+// Transfer has the elector pass the lead on to another candidate. token is as in Resign. It blocks until somebody
+// leads under another token, or for wait at most.
 func (c *Client) Transfer(ctx context.Context, to string, token int64, wait time.Duration) (*Transferred, error) {
 	rq := request{method: http.MethodPost, path: "/transfer", header: http.Header{"Content-Type": {"application/json"}}}
 	if token != 0 {

@@ -22,7 +22,8 @@ type transferred struct {
 	Leader      LeaderStatus `json:"leader"`      // who does
 }
 
-// transfer passes the lead on to another candidate. With wait it answers when another leads.
+// transfer passes the lead on to another candidate. With wait it answers when somebody leads again: this elector too,
+// if the other has gone and nobody else is there.
 func (a *API) transfer(w http.ResponseWriter, r *http.Request, q query) {
 	if !a.mayWrite(w, r) {
 		return
@@ -40,17 +41,20 @@ func (a *API) transfer(w http.ResponseWriter, r *http.Request, q query) {
 		return
 	}
 	under := transferring{clean(to.Identity), token}
-	another := func(s election.State) bool { return s.Leader.Token > 0 && s.Leader.Token != token && s.Token == 0 }
-	if !a.await(w, r, q, another) {
+	led := func(s election.State) bool {
+		leads := s.Token != 0 || s.Leader.Identity != a.elector.Identity() // the own key may be the oldest before it leads
+		return s.Leader.Token > 0 && s.Leader.Token != token && leads
+	}
+	if !a.await(w, r, q, led) {
 		return
 	}
 	now := a.elector.Look()
-	if q.wait == 0 || !another(now.State) {
+	if q.wait == 0 || !led(now.State) {
 		reply(w, r, http.StatusAccepted, under)
 		return
 	}
-	leader := a.named(now)
-	reply(w, r, http.StatusOK, transferred{under, now.Leader.Token == to.Token, leader})
+	to.Token = now.Leader.Token // it may have lost its place, and have come back
+	reply(w, r, http.StatusOK, transferred{under, now.Leader == to, a.named(now)})
 }
 
 func (a *API) refuseTransfer(w http.ResponseWriter, r *http.Request, err error) {

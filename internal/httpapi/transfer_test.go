@@ -45,6 +45,31 @@ func TestTransferIsAnsweredAtOnceOrWhenAnotherLeads(t *testing.T) {
 	})
 }
 
+func TestTransferTellsWhoLeadsInTheEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(f *fleet, b *member)
+		says      string
+	}{
+		"the other has gone, and nobody else is there":    {func(_ *fleet, b *member) { b.stop() }, `"transferred":false,"leader":{"identity":"a"`},
+		"the other has lost its place, and has come back": {func(f *fleet, b *member) { f.cluster.Revoke(b.Look().Lease) }, `"transferred":true,"leader":{"identity":"b"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				a, b := f.pair()
+				a.get("/leader") // promised for 2 s
+				go func() {
+					time.Sleep(time.Second) // of the bubble's time
+					c.meanwhile(f, b)
+				}()
+				if rec, _ := say(a, "/transfer?wait=1m", `{"to":"b"}`); rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), c.says) {
+					t.Errorf("%d %s", rec.Code, rec.Body)
+				}
+			})
+		})
+	}
+}
+
 func TestTransferThatCannotBeSaysWhy(t *testing.T) {
 	for _, c := range []struct {
 		e      *scripted

@@ -43,7 +43,7 @@ type core struct {
 	unresolved bool    // a rebind is under way or its outcome is unknown: no renewal counts
 	vetting    bool    // the veto is being asked for
 	vetted     bool    // nobody has one against this candidacy
-	proven     Instant // deadline by confirmations while that is not known
+	proven     Instant // deadline by confirmations while that is not known; 0: the lease has had none
 
 	term   term
 	ending ending
@@ -148,6 +148,18 @@ func (c *core) retryAfter() time.Duration { return max(c.lease.ttl/40, 25*time.M
 // verifyBy is when an unpublished winner gives its key up.
 func (c *core) verifyBy() Instant { return c.wonAt.Add(c.lease.ttl / 2) }
 
+// unledUntil is when a session without a term ends unless its lease is renewed. Whoever is asked for a veto must have
+// been told before the lease can expire, as work is: only confirmed renewals count then.
+func (c *core) unledUntil() Instant {
+	switch {
+	case !c.vetting:
+		return c.lease.acked
+	case c.proven > 0:
+		return c.proven.Add(-Margin(c.lease.ttl))
+	}
+	return c.lease.acked.Add(-Margin(c.lease.ttl)) // just rebound, to a lease granted since
+}
+
 // termOnKey reports whether a term is under way or being wound up.
 func (c *core) termOnKey() bool { return c.stage == open && c.term.begun }
 
@@ -186,7 +198,7 @@ func (c *core) wake() Instant {
 	}
 	switch e := c.ending; {
 	case !e.on:
-		sooner(c.lease.acked)
+		sooner(c.unledUntil())
 		if c.won && !c.term.begun {
 			sooner(c.verifyBy())
 		}

@@ -209,6 +209,9 @@ func (m *machine) removeKey(w *world, slot int, why removal) {
 	if c.workToken == k.token && c.work == working && healthy {
 		m.fail(notTold, "the key with token %d goes and its work has not been told", k.token)
 	}
+	if c.vet == working && uint8(c.core.key.token) == k.token && healthy {
+		m.fail(notTold, "the key with token %d goes and whoever is asked for a veto has not been told", k.token)
+	}
 	for _, p := range w.promises {
 		if p.token == k.token && p.until > w.now && !p.freed {
 			m.fail("no promise outlives its key", "the key with token %d goes at %v, promised until %v", k.token, w.now, p.until)

@@ -35,7 +35,7 @@ func (s *stepper) expire() {
 		return
 	}
 	switch {
-	case !s.now.Before(s.lease.acked):
+	case !s.now.Before(s.unledUntil()):
 		s.end(ending{cause: CauseLeaseExpired, promises: true})
 	case s.won && !s.term.begun && !s.now.Before(s.verifyBy()):
 		s.end(ending{cause: CauseNotPublished, release: true})

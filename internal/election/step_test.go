@@ -382,6 +382,36 @@ func TestAKeyThatIsGoneIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// Whoever is asked may have begun to act, and the key must not go before it is told to stop.
+func TestAVetoIsEndedBeforeTheLeaseCanExpire(t *testing.T) {
+	for name, acknowledged := range map[string]bool{"nothing is acknowledged": false, "an acknowledgement is not confirmed": true} {
+		t.Run(name, func(t *testing.T) {
+			k := opened(t)
+			k.core.vets = true
+			k.feed(7000, CampaignWon{1, Won{stepToken, stepToken, stepTerm}}).feed(7010, confirmedAt(7005))
+			if _, ok := asked[vet](k); !ok {
+				t.Fatal("asks nobody")
+			}
+			if acknowledged {
+				k.feed(8000, renewedAt(8000))
+			}
+			last := int((2*time.Millisecond + stepTTL - Margin(stepTTL)) / time.Millisecond)
+			if _, ok := asked[endVet](k.feed(last-1, Tick{})); ok {
+				t.Error("is ended too early")
+			}
+			if k.core.wake() > at(last) {
+				t.Errorf("wakes at %v", k.core.wake())
+			}
+			if _, ok := asked[endVet](k.feed(last, Tick{})); !ok {
+				t.Error("is not ended")
+			}
+			if _, ok := asked[closeSession](k); ok {
+				t.Error("the session is closed before there is an answer")
+			}
+		})
+	}
+}
+
 func TestALateAcknowledgementEndsAFollowersSession(t *testing.T) {
 	k := opened(t)
 	// In the last margin an acknowledgement can race the revoke, clocks being what they are.

@@ -270,6 +270,11 @@ func (m *machine) pass(w *world, i int, token, heir uint8) {
 	if to < 0 || to == own {
 		return
 	}
+	for slot, k := range e.keys {
+		if k.token != 0 && slot != own && k.token < e.keys[to].token && k.foreign {
+			return
+		}
+	}
 	between := 0
 	for slot, k := range e.keys {
 		if k.token != 0 && k.token < e.keys[to].token {

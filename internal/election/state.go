@@ -88,6 +88,9 @@ type Candidate struct {
 	Token       int64  // create revision of the key: the fencing token if it leads
 }
 
+// Foreign reports whether the candidate is no elector.
+func (c Candidate) Foreign() bool { return c.Incarnation == "" }
+
 // Bar says why an elector may not campaign. The zero Bar: it may.
 type Bar struct {
 	Cause Cause

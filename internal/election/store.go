@@ -67,9 +67,9 @@ type Session interface {
 
 	// Pass removes the claim's key and those of all candidates between it and another one, in one transaction on
 	// the condition that all of these stand, so that the other comes to be the oldest. It finds that one by identity
-	// and, unless that is empty, incarnation. ErrTokenMismatch says that the claim's key is not there or not the
-	// oldest, ErrNotStanding that the other one is not, ErrTooFarBack that more stand between than a transaction
-	// takes: nothing was removed then. After any other error the outcome is unknown.
+	// and incarnation. ErrTokenMismatch says that the claim's key is not there or not the oldest, ErrNotStanding that
+	// the other one is not there, ErrTooFarBack that more stand between than a transaction takes, ErrForeignBetween
+	// that one of them is no elector: nothing was removed then. After any other error the outcome is unknown.
 	Pass(ctx context.Context, claim Claim, to Candidate) error
 
 	// Candidates reads the queue, at most MaxQueue of it.

@@ -12,6 +12,9 @@ var (
 	ErrNotStanding = errors.New("no such candidate stands in the queue")
 	// ErrTooFarBack: more candidates stand in between than one transaction of etcd takes.
 	ErrTooFarBack = errors.New("too many candidates stand in between")
+	// ErrForeignBetween: a candidate in between is no elector. Whoever campaigns with etcd's library alone does not see its
+	// own key go: it would take itself for the leader as soon as no older one is left, beside the one that leads.
+	ErrForeignBetween = errors.New("a candidate that is no elector stands in between")
 )
 
 // MaxPassed is the furthest place in the queue, with the leader at 0, that the lead can be passed on to: etcd takes 128
@@ -32,7 +35,7 @@ type Transfer struct {
 // behind it. Should it have gone by then, whoever is next leads. When Transfer returns nil, the answer is no. It
 // blocks until etcd has told the queue, and the loop has taken the wish, or ctx ends. It returns the token of the
 // term that ends and the candidate that follows. The errors are ErrNotLeading, ErrTokenMismatch, ErrNotStanding,
-// ErrTooFarBack, and those of Candidates.
+// ErrTooFarBack, ErrForeignBetween, and those of Candidates.
 func (e *Elector) Transfer(ctx context.Context, wish Transfer) (token int64, to Candidate, err error) {
 	if !e.Look().Leading {
 		return 0, Candidate{}, ErrNotLeading
@@ -77,14 +80,18 @@ func (r *run) transfer(wish Transfer, q Queue) (int64, Candidate, error) {
 
 // heir finds another candidate than the one with a token by its identity: the first of those that bear it.
 func (q Queue) heir(identity string, token int64) (Candidate, error) {
+	foreign := false
 	for i, s := range q.Standings {
-		if s.Identity != identity || s.Token == token {
-			continue
-		}
-		if i > MaxPassed {
+		switch {
+		case s.Identity != identity || s.Token == token:
+			foreign = foreign || s.Foreign()
+		case i > MaxPassed:
 			return Candidate{}, ErrTooFarBack
+		case foreign:
+			return Candidate{}, ErrForeignBetween
+		default:
+			return s.Candidate, nil
 		}
-		return s.Candidate, nil
 	}
 	if q.Total > len(q.Standings) {
 		return Candidate{}, ErrTooFarBack // it may stand where the queue was not read

@@ -83,10 +83,15 @@ func TestTransfersAreRefused(t *testing.T) {
 				t.Errorf("to %s: %v, want %v", c.to, err, c.want)
 			}
 		}
-		for range election.MaxPassed {
-			f.cluster.Stand("between")
+		f.cluster.Stand("etcdctl", "")
+		f.cluster.Stand("near", "1")
+		if _, err := all[0].transfer("near", 0); !errors.Is(err, election.ErrForeignBetween) {
+			t.Errorf("over one that is no elector: %v", err)
 		}
-		f.cluster.Stand("far")
+		for range election.MaxPassed {
+			f.cluster.Stand("between", "1")
+		}
+		f.cluster.Stand("far", "1")
 		if _, err := all[0].transfer("far", 0); !errors.Is(err, election.ErrTooFarBack) {
 			t.Errorf("beyond a transaction: %v", err)
 		}

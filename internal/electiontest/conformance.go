@@ -15,7 +15,7 @@ type Bed interface {
 	Delete(key string)
 	Overwrite(key string)
 	Revoke(election.LeaseID)
-	Stand(identity string) // at the end of the queue, without a lease
+	Stand(identity, incarnation string) // at the end of the queue, without a lease; no incarnation: not an elector
 }
 
 // Conformance is the contract of election.Store and election.Session as tests. on gives each of them an
@@ -46,6 +46,7 @@ func Conformance(t *testing.T, on func(t *testing.T, test func(*testing.T, Bed))
 		{"ValueIsReplacedOnlyAtTheRevisionDemanded", valueRevision},
 		{"QueueIsReadInItsOrder", queueRead},
 		{"LeadIsPassedOnPastAllInBetween", leadPassed},
+		{"LeadIsNotPassedOverOneThatIsNoElector", leadNotPassedOverOthers},
 		{"LeadIsPassedOnAsFarAsATransactionReaches", leadPassedFar},
 	} {
 		t.Run(test.name, func(t *testing.T) { on(t, test.run) })

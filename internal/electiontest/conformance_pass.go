@@ -72,12 +72,37 @@ func leadPassed(t *testing.T, bed Bed) {
 	}
 }
 
+// Whoever is no elector would take itself for the leader, so the lead is not passed over it.
+func leadNotPassedOverOthers(t *testing.T, bed Bed) {
+	first := openOn(t, bed.Store("first", "1"))
+	defer first.close(true, election.Claim{})
+	c := first.win()
+	second := openOn(t, bed.Store("second", "1"))
+	defer second.close(true, election.Claim{})
+	_, won := second.stand()
+	bed.Stand("etcdctl", "")
+	last := openOn(t, bed.Store("last", "1"))
+	defer last.close(true, election.Claim{})
+	last.stand()
+	if err := first.pass(c, "last"); !errors.Is(err, election.ErrForeignBetween) {
+		t.Errorf("over one that is no elector: %v", err)
+	}
+	if err := first.pass(c, "second"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-won:
+	case <-time.After(20 * time.Second):
+		t.Error("the one before it does not come to lead")
+	}
+}
+
 func leadPassedFar(t *testing.T, bed Bed) {
 	first := openOn(t, bed.Store("first", "1"))
 	defer first.close(true, election.Claim{})
 	c := first.win()
 	for range election.MaxPassed - 1 {
-		bed.Stand("between")
+		bed.Stand("between", "1")
 	}
 	last := openOn(t, bed.Store("last", "1"))
 	defer last.close(true, election.Claim{})

@@ -292,12 +292,12 @@ func (c *Cluster) call(ctx context.Context, who, op string, apply func()) error 
 	return nil
 }
 
-// Stand puts a candidate that holds no lease at the end of the queue.
-func (c *Cluster) Stand(identity string) {
+// Stand puts a candidate that holds no lease at the end of the queue. One without an incarnation is no elector.
+func (c *Cluster) Stand(identity, incarnation string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.revision++
 	path := fmt.Sprint("stand-in-", c.revision)
-	c.keys[path] = &key{value: identity, candidate: election.Candidate{Identity: identity, Token: c.revision}, create: c.revision, mod: c.revision}
+	c.keys[path] = &key{value: identity, candidate: election.Candidate{Identity: identity, Incarnation: incarnation, Token: c.revision}, create: c.revision, mod: c.revision}
 	c.signal()
 }

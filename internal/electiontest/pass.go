@@ -32,13 +32,18 @@ func (ss *session) pass(claim election.Claim, to election.Candidate) error {
 		return election.ErrNotStanding
 	}
 	var between []string
+	foreign := false
 	for path, k := range ss.keys {
 		if k.create < heir.create {
 			between = append(between, path)
+			foreign = foreign || k != own && k.candidate.Foreign()
 		}
 	}
 	if len(between) > election.MaxPassed {
 		return election.ErrTooFarBack
+	}
+	if foreign {
+		return election.ErrForeignBetween
 	}
 	for _, path := range between {
 		ss.remove(path)

@@ -109,9 +109,13 @@ func (b *bed) Overwrite(key string) {
 	}
 }
 
-func (b *bed) Stand(identity string) {
+func (b *bed) Stand(identity, incarnation string) {
 	b.stood++
-	if _, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/stand-in-%d", b.prefix(), b.stood), identity); err != nil {
+	value := identity // as etcdctl elect writes it
+	if incarnation != "" {
+		value = fmt.Sprintf(`{"identity":%q,"incarnation":%q}`, identity, incarnation)
+	}
+	if _, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/stand-in-%d", b.prefix(), b.stood), value); err != nil {
 		b.t.Fatal(err)
 	}
 }

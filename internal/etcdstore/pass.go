@@ -53,6 +53,9 @@ func (ss *session) tryPass(ctx context.Context, token int64, to election.Candida
 	var remove []clientv3.Op
 	for i, kv := range r.Kvs[:at+1] {
 		stand = append(stand, clientv3.Compare(clientv3.CreateRevision(string(kv.Key)), "=", kv.CreateRevision))
+		if i > 0 && i < at && candidate(kv).Foreign() {
+			return election.ErrForeignBetween
+		}
 		if i < at {
 			remove = append(remove, clientv3.OpDelete(string(kv.Key)))
 		}

@@ -64,6 +64,8 @@ func (a *API) refuseTransfer(w http.ResponseWriter, r *http.Request, err error) 
 		reply(w, r, http.StatusNotFound, failure{"no other candidate of that identity stands in the queue", "GET /candidates lists those that do"})
 	case errors.Is(err, election.ErrTooFarBack):
 		reply(w, r, http.StatusPreconditionFailed, failure{"it stands too far back for one transaction of etcd", "pass the lead on to one of the first 127 of GET /candidates"})
+	case errors.Is(err, election.ErrForeignBetween):
+		reply(w, r, http.StatusPreconditionFailed, failure{"a candidate that is no elector stands in between, and would take itself for the leader", "end it, or pass the lead on to one before it in GET /candidates"})
 	case errors.Is(err, election.ErrRefused):
 		reply(w, r, http.StatusServiceUnavailable, failure{"etcd refuses", clean(err.Error())})
 	default:

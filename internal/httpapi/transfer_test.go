@@ -82,6 +82,7 @@ func TestTransferThatCannotBeSaysWhy(t *testing.T) {
 		{leading(), election.ErrTokenMismatch, `{"to":"b"}`, 412, "token"},
 		{leading(), election.ErrNotStanding, `{"to":"b"}`, 404, "/candidates"},
 		{leading(), election.ErrTooFarBack, `{"to":"b"}`, 412, "127"},
+		{leading(), election.ErrForeignBetween, `{"to":"b"}`, 412, "no elector"},
 		{leading(), election.ErrNoSession, `{"to":"b"}`, 503, "session"},
 		{leading(), errors.New("etcd is away"), `{"to":"b"}`, 503, "not known"},
 		{leading(), nil, "", 400, "to whom"},

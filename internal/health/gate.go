@@ -14,15 +14,15 @@ type Gate struct {
 	order []string
 	tell  func(ctx context.Context, whole election.Bar) error
 
-	turn sync.Mutex // held while the elector is told, so that the last word is the true one
-	mu   sync.Mutex // guards bars, for an assignment
+	turn chan struct{} // held, by sending, while the elector is told, so that the last word is the true one
+	mu   sync.Mutex    // guards bars, for an assignment
 	bars map[string]election.Bar
 }
 
 // NewGate returns a gate for the named things, the weightiest first: of several that stand against a candidacy the first
 // gives its cause. tell blocks until the elector knows, or ctx ends.
 func NewGate(tell func(ctx context.Context, whole election.Bar) error, order ...string) *Gate {
-	return &Gate{order: order, tell: tell, bars: make(map[string]election.Bar)}
+	return &Gate{order: order, tell: tell, turn: make(chan struct{}, 1), bars: make(map[string]election.Bar)}
 }
 
 // Put notes what a thing says without telling the elector, which is not there yet.
@@ -33,11 +33,15 @@ func (g *Gate) Put(name string, b election.Bar) {
 }
 
 // Set notes what a thing says and tells the elector of the whole. It blocks until that knows, or ctx ends; the error is
-// tell's.
+// tell's, or ctx's. What was noted then is told with the next word.
 func (g *Gate) Set(ctx context.Context, name string, b election.Bar) error {
 	g.Put(name, b)
-	g.turn.Lock()
-	defer g.turn.Unlock()
+	select {
+	case g.turn <- struct{}{}:
+		defer func() { <-g.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	return g.tell(ctx, g.Whole())
 }
 

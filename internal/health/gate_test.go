@@ -37,6 +37,34 @@ func TestGateTellsTheWholeAndItsWeightiestCause(t *testing.T) {
 	}
 }
 
+// A word that the elector does not take keeps nobody who has less patience.
+func TestGateKeepsNobodyLongerThanAsked(t *testing.T) {
+	taken, waits := make(chan struct{}), make(chan struct{})
+	var told election.Bar
+	g := NewGate(func(_ context.Context, b election.Bar) error {
+		close(waits)
+		<-taken
+		told = b
+		return nil
+	}, "checks", "drain")
+	var first sync.WaitGroup
+	first.Go(func() { _ = g.Set(context.Background(), "checks", election.Bar{}) })
+	<-waits
+	ctx, cancel := context.WithCancelCause(t.Context())
+	late := errors.New("too late")
+	cancel(late)
+	drained := election.Bar{Cause: election.CauseDrained, Why: "drained"}
+	if err := g.Set(ctx, "drain", drained); !errors.Is(err, late) {
+		t.Error(err)
+	}
+	close(taken)
+	first.Wait()
+	g.tell = func(_ context.Context, b election.Bar) error { told = b; return nil }
+	if err := g.Set(t.Context(), "checks", election.Bar{}); err != nil || told != drained {
+		t.Errorf("after that it was told %+v, %v", told, err)
+	}
+}
+
 // The last word is the true one, whoever says it.
 func TestGateTellsTheNewestLast(t *testing.T) {
 	var mu sync.Mutex

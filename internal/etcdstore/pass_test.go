@@ -25,11 +25,11 @@ func TestLeadIsNotPassedOnInAQueueThatHasChanged(t *testing.T) {
 	}
 	s := b.seat(etcd.Endpoints(), 5*time.Second)
 	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
-	b.Stand("next")
-	b.Stand("last")
+	b.Stand("next", "1")
+	b.Stand("last", "1")
 	removed := func() { b.Delete(s.opened.Key) }
 	read.Store(&removed)
-	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "last"}); err == nil {
+	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "last", Incarnation: "1"}); err == nil {
 		t.Error("passed on by one that does not lead any more")
 	}
 	if !b.stands(b.prefix() + "/stand-in-1") {

@@ -24,7 +24,7 @@ func ofEligibility() []mutant {
 			[]edit{{passGo, "If(stand...).", "If()."}},
 			[]catcher{namedTest("./internal/etcdstore", "TestLeadIsNotPassedOnInAQueueThatHasChanged", "passed on by one that does not lead any more")}},
 		{"within a transaction", "a transfer that etcd could not do in one transaction is refused",
-			[]edit{{"internal/election/transfer.go", "		if i > MaxPassed {\n", "		if i > 10*MaxPassed {\n"}},
+			[]edit{{"internal/election/transfer.go", "		case i > MaxPassed:\n", "		case i > 10*MaxPassed:\n"}},
 			[]catcher{namedTest("./internal/election", "TestTransfersAreRefused", "beyond a transaction")}},
 		{"the veto", "a term that is refused before it begins does not begin",
 			[]edit{{learnGo, "	case s.vets && !s.vetted:\n", "	case false:\n"}},

@@ -25,7 +25,7 @@ type Config struct {
 	// Vet is asked before each term begins, when its key is known to be the oldest. An error keeps it from beginning:
 	// the key is given up, and the next candidacy begins a TTL later. ctx ends when the candidacy does, at the latest
 	// half a TTL after the key became the oldest, and a margin before its lease can expire; Vet must return soon then,
-	// since the key waits for it. nil: nobody.
+	// since the key waits for it. The cause of its end is a *CauseError. nil: nobody.
 	Vet Lead
 
 	Clock    Clock

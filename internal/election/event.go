@@ -176,7 +176,7 @@ type (
 		Key     string
 	}
 	// endVet cancels that, and asks for its Vetted.
-	endVet struct{}
+	endVet struct{ Cause Cause }
 	// beginTerm starts the work of a term that has just been published.
 	beginTerm struct {
 		Token  int64

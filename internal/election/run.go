@@ -65,10 +65,10 @@ type run struct {
 	warnings    throttle
 	lastLeader  int64 // token
 	value       *Value
-	bar         Bar                // why no candidacy may be
-	endVet      context.CancelFunc // of the veto that is being asked for
-	twins       int                // other processes under the own identity, when the queue was last read
-	twinsFrom   Instant            // when that was
+	bar         Bar                     // why no candidacy may be
+	endVet      context.CancelCauseFunc // of the veto that is being asked for
+	twins       int                     // other processes under the own identity, when the queue was last read
+	twinsFrom   Instant                 // when that was
 
 	scribe     *scribe // nil: no journal
 	fence      Cause   // as noted
@@ -262,7 +262,7 @@ func (r *run) perform(a action) (stopped bool) {
 	case vet:
 		r.vet(a)
 	case endVet:
-		r.endVet()
+		r.endVet(&CauseError{a.Cause})
 	case countRenewal:
 		var confirmation time.Duration
 		if a.Confirmation.Received > 0 {
@@ -311,14 +311,19 @@ func (r *run) rebind(ctx context.Context, session Session, a rebind) Event {
 
 // vet asks whether a term may begin. The answer is an event like any other.
 func (r *run) vet(a vet) {
-	ctx, cancel := context.WithCancel(r.inSession)
+	ctx, cancel := context.WithCancelCause(r.inSession)
 	r.endVet = cancel
 	t := r.termOf(a.Token, a.Key)
 	r.start(func() {
-		defer cancel()
+		defer cancel(nil)
 		err := r.cfg.Vet(ctx, t)
-		if err != nil && ctx.Err() == nil {
+		ended := (*CauseError)(nil)
+		switch {
+		case err == nil:
+		case ctx.Err() == nil:
 			r.cfg.Logger.Warn("the term is refused before it begins; passing the lead on", "token", t.Token, "err", err)
+		case errors.As(context.Cause(ctx), &ended) && ended.Cause == CauseNotPublished:
+			r.cfg.Logger.Warn("what is asked before a term has not answered within half a TTL; passing the lead on", "token", t.Token, "err", err)
 		}
 		r.emit(Vetted{Session: a.Session, Refused: err != nil, Until: r.cfg.Clock.Now().Add(r.cfg.TTL)})
 	})

@@ -109,7 +109,7 @@ func (s *stepper) end(e ending) {
 	s.ending = e
 	s.leader = Candidate{}
 	if s.vetting {
-		s.do(endVet{})
+		s.do(endVet{Cause: e.cause})
 	}
 	if s.leading() {
 		s.term.over = true

@@ -198,6 +198,9 @@ func TestVetoThatHangsCostsTheKeyAndNothingElse(t *testing.T) {
 				<-ctx.Done()
 				time.Sleep(100 * time.Millisecond) // to be killed
 				ended = f.clock.Now()
+				if why := (*election.CauseError)(nil); !errors.As(context.Cause(ctx), &why) || why.Cause != election.CauseNotPublished {
+					t.Errorf("ended since %v", context.Cause(ctx))
+				}
 				return ctx.Err()
 			}
 		})

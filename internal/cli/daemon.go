@@ -198,9 +198,7 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 		group.Go(func() error { return d.hooks.Run(context.Background()) }) // to the elector's end
 	}
 	if d.checks != nil {
-		looking, enough := context.WithCancel(context.Background())
-		group.Go(func() error { <-ended; enough(); return nil })
-		group.Go(func() error { return d.checks.Run(looking) })
+		group.Go(func() error { d.look(ended, log); return nil })
 	}
 	if files != nil {
 		group.Go(func() error { return files.Run(context.Background()) }) // to the elector's end

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/elector-dev/elector/internal/config"
 	"github.com/elector-dev/elector/internal/election"
@@ -100,6 +101,28 @@ func commandOf(command string) ([]string, error) {
 	}
 	return argv, nil
 }
+
+// look runs the checks until the elector has ended. One that looks at a file system which does not answer may never
+// return, and the process must end all the same.
+func (d *daemon) look(ended <-chan struct{}, log *slog.Logger) {
+	ctx, enough := context.WithCancel(context.Background())
+	defer enough()
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		_ = d.checks.Run(ctx) // nil
+	}()
+	<-ended
+	enough()
+	select {
+	case <-looked:
+	case <-time.After(lookPatience):
+		log.Warn("a check has not returned; the process ends without it")
+	}
+}
+
+// lookPatience is how long checks have to return when the elector has ended: a command is killed at once.
+const lookPatience = time.Second
 
 // checksUp is what the checks say, for the metrics.
 func (d *daemon) checksUp() []metrics.Check {

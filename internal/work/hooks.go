@@ -58,6 +58,9 @@ type HooksConfig struct {
 //  6. No run outlasts Timeout, none of on-lead its term, and none of before-release the end of the term's work. One that
 //     fails is told to the log and to Ran; only before-lead's has a consequence.
 //
+// The last holds while this process runs. One that is frozen cuts nothing short, and unlike the command of elector run
+// hooks have no guard: what they do must stand to be done late, or carry the token to whom can refuse it.
+//
 // The methods may be called concurrently, but for Run.
 type Hooks struct {
 	cfg    HooksConfig

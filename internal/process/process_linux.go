@@ -6,7 +6,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -95,6 +98,29 @@ func (p *Process) End(s syscall.Signal, grace time.Duration) {
 	}
 }
 
+// reapDaemons reaps what earlier commands have left in sessions of their own, which comes to this process in the end and
+// is waited for by nobody. What this process starts itself is in its own session, but for a command's guard, of whose
+// status nobody wants to know.
+func reapDaemons() {
+	own, err := unix.Getsid(0)
+	if err != nil {
+		return
+	}
+	threads, _ := filepath.Glob("/proc/self/task/*/children") // the pattern is a good one
+	for _, path := range threads {
+		children, _ := os.ReadFile(path) // of a thread that has ended there are none
+		for _, child := range strings.Fields(string(children)) {
+			pid, err := strconv.Atoi(child)
+			if err != nil {
+				continue
+			}
+			if session, err := unix.Getsid(pid); err == nil && session != own {
+				_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // one that lives is left alone
+			}
+		}
+	}
+}
+
 // running reports whether the command itself has not been reaped, which the goroutine of Start does.
 func (p *Process) running() bool {
 	select {
@@ -132,6 +158,7 @@ func Run(ctx context.Context, spec Spec) (output string, status int, err error) 
 		err = context.Cause(ctx)
 	}
 	p.End(syscall.SIGKILL, 0)
+	reapDaemons()
 	_ = r.SetReadDeadline(time.Now().Add(lateOutput)) // for one that has left the group and holds the pipe
 	<-read
 	return last.String(), p.Status(), err

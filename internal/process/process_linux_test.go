@@ -74,6 +74,29 @@ func TestRunLeavesNothingOfTheGroup(t *testing.T) {
 	}
 }
 
+// A check that runs for weeks would fill the table of processes.
+func TestRunReapsDaemonsOfEarlierRuns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	spec := shell("setsid sh -c 'echo $$ >$FILE; sleep 0.1' & while ! [ -s $FILE ]; do sleep 0.01; done")
+	spec.Env = append(os.Environ(), "FILE="+file)
+	if _, _, err := Run(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	b, _ := os.ReadFile(file)
+	daemon, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || daemon <= 1 {
+		t.Fatalf("daemon %q", b)
+	}
+	for limit := time.Now().Add(30 * time.Second); syscall.Kill(daemon, 0) == nil; {
+		if time.Now().After(limit) {
+			t.Fatal("it is there for ever")
+		}
+		if _, _, err := Run(t.Context(), shell("exit 0")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // One that has left the group is not waited for, though it holds the pipe.
 func TestRunDoesNotWaitForADaemon(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")

@@ -42,7 +42,7 @@ func startGuard(cfg ChildConfig, group int) (*guard, error) {
 	}
 	go func() {
 		defer close(g.gone)
-		_, _ = g.cmd.Process.Wait()
+		_, _ = g.cmd.Process.Wait() // package process may have reaped it
 	}()
 	return g, nil
 }

@@ -342,7 +342,7 @@ func TestObserverNamesTheLeaderAndNeverStands(t *testing.T) {
 		must(t, e.Member(i).Resume())
 	}
 	o.await("being ready", "/readyz", func(a answer) bool { return a.code == http.StatusOK })
-	w := e.start(t, "w1")
+	w := e.start(t, "w1", "--answer-max", "300ms")
 	_, yes := leader(t, w)
 	names := func(id string) answer {
 		return o.await("naming "+id, "/status", func(a answer) bool { return a.Leader.Identity == id })

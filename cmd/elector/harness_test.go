@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	if journal := os.Getenv(asActor); journal != "" {
 		beActor(journal)
 	}
+	if journal := os.Getenv(asHook); journal != "" {
+		os.Exit(beHook(journal))
+	}
 	os.Exit(m.Run())
 }
 
@@ -109,7 +112,7 @@ func (e *etcd) launch(t *testing.T, wrap []string, verb, id string, args ...stri
 	must(t, err)
 	defer log.Close() // the child has its own
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), asElector+"=1")
+	cmd.Env = append(os.Environ(), asElector+"=1", "GORACE=atexit_sleep_ms=0") // the race detector would sleep for a second
 	cmd.Stderr = log
 	child, err := proc.Start(cmd)
 	must(t, err)

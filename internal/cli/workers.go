@@ -156,7 +156,14 @@ func drainedFor(reason string) election.Bar {
 // drains takes the elector out of the election and lets it in again; with a state directory for later processes too. That
 // is written first, so that no crash forgets what was answered.
 func drains(gate *health.Gate, dir *statedir.Dir) httpapi.Drains {
+	turn := make(chan struct{}, 1) // held over both, so that directory and gate say the same
 	set := func(ctx context.Context, b election.Bar, keep func(*statedir.Dir) error) error {
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 		var kept error
 		if dir != nil {
 			kept = keep(dir)
@@ -214,8 +221,8 @@ func hookOf(text string) (*work.Hook, error) {
 		return &work.Hook{Argv: argv}, err
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%q is not a URL: write one as in http://127.0.0.1:8080/leader", text)
+	if err != nil || u.Host == "" { // the text may hold a password
+		return nil, errors.New("is not a URL: write one as in http://127.0.0.1:8080/leader")
 	}
 	return &work.Hook{URL: text}, nil
 }

@@ -57,7 +57,10 @@ func (a *API) drain(w http.ResponseWriter, r *http.Request, q query) {
 
 // gone reports whether an elector that does not campaign has no key any more. A follower's stands for a while after its
 // phase says so, and the oldest until whoever is asked before a term has answered.
-func gone(s election.State) bool { return released(s) && !s.Registered }
+// A fenced elector has none.
+func gone(s election.State) bool {
+	return !s.Registered && (released(s) || s.Phase == election.Fenced)
+}
 
 // drained is the body of both verbs.
 type drained struct {

@@ -63,7 +63,7 @@ func (a *API) refuseTransfer(w http.ResponseWriter, r *http.Request, err error) 
 	case errors.Is(err, election.ErrNotStanding):
 		reply(w, r, http.StatusNotFound, failure{"no other candidate of that identity stands in the queue", "GET /candidates lists those that do"})
 	case errors.Is(err, election.ErrTooFarBack):
-		reply(w, r, http.StatusPreconditionFailed, failure{"it stands too far back for one transaction of etcd", "pass the lead on to one of the first 127 of GET /candidates"})
+		reply(w, r, http.StatusPreconditionFailed, failure{"it stands too far back for one transaction of etcd", "pass the lead on to one of the 127 behind the leader in GET /candidates"})
 	case errors.Is(err, election.ErrForeignBetween):
 		reply(w, r, http.StatusPreconditionFailed, failure{"a candidate that is no elector stands in between, and would take itself for the leader", "end it, or pass the lead on to one before it in GET /candidates"})
 	case errors.Is(err, election.ErrRefused):

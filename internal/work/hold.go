@@ -35,13 +35,13 @@ type Holds struct {
 	open    map[*Hold]struct{}
 	changed chan struct{}    // closed when a hold is let go of
 	owed    election.Instant // until when holds that were cut may be acted on
-	turn    sync.Mutex       // held while the elector is told of eligibility, so that the last word is the true one
+	turn    chan struct{}    // held, by sending, while the elector is told of eligibility, so that the last word is the true one
 }
 
 // NewHolds returns holds of which none is open. It starts nothing. An elector of which a hold is required begins
 // with election.Config.Barred.
 func NewHolds(cfg HoldsConfig) *Holds {
-	return &Holds{cfg: cfg, open: make(map[*Hold]struct{}), changed: make(chan struct{})}
+	return &Holds{cfg: cfg, open: make(map[*Hold]struct{}), changed: make(chan struct{}), turn: make(chan struct{}, 1)}
 }
 
 // Hold is one worker's. It is let go of once, by Close or by Cut.
@@ -71,8 +71,12 @@ func (hs *Holds) tell(ctx context.Context) error {
 	if !hs.cfg.Required {
 		return nil
 	}
-	hs.turn.Lock()
-	defer hs.turn.Unlock()
+	select {
+	case hs.turn <- struct{}{}:
+		defer func() { <-hs.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	var b election.Bar
 	if hs.Count() == 0 {
 		b = NoHold

@@ -118,7 +118,9 @@ func TestCommandsAreToldInEnvironmentAndInput(t *testing.T) {
 			t.Errorf("never wrote %q", want)
 		}
 	}
-	if !slices.ContainsFunc(wrote, func(line string) bool { return strings.HasPrefix(line, "on-follow|7|/key/7|a|default/x|connecting|resigned|") }) {
+	if !slices.ContainsFunc(wrote, func(line string) bool {
+		return strings.HasPrefix(line, "on-follow|7|/key/7|a|default/x|connecting|resigned|")
+	}) {
 		t.Error("never wrote of the end of the term")
 	}
 	if t.Failed() {

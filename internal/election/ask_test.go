@@ -295,6 +295,58 @@ func TestAnotherProcessUnderTheSameIdentityIsCountedUntilItIsGone(t *testing.T) 
 	})
 }
 
+func TestQueueThatCouldNotBeReadIsReadAgain(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		a := f.join("a", nil)
+		a.awaitPhase(election.Leader)
+		var reads atomic.Int64
+		f.cluster.Inject(func(_, op string) electiontest.Fault {
+			if op == "read" && reads.Add(1) == 1 {
+				return electiontest.BeforeApply
+			}
+			return electiontest.None
+		})
+		seen := &counting{}
+		twin := f.join("a", nil, func(c *election.Config) {
+			c.Incarnation, c.Store, c.Recorder = "a-2", f.cluster.Store("a", "a-2"), seen
+		})
+		twin.awaitPhase(election.Follower)
+		time.Sleep(2 * time.Minute) // of the bubble's time
+		if reads.Load() < 2 || seen.twins.Load() != 1 {
+			t.Errorf("read %d times, %d twins counted", reads.Load(), seen.twins.Load())
+		}
+	})
+}
+
+// Who asks while etcd is silent waits for one reading, and not for one after another.
+func TestManyWhoAskForTheQueueAreToldOfOneFailure(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		a := f.join("a", nil)
+		a.awaitPhase(election.Leader)
+		f.cluster.Inject(func(_, op string) electiontest.Fault {
+			if op == "read" {
+				return electiontest.NeverReplies
+			}
+			return electiontest.None
+		})
+		began, told := time.Now(), make(chan error)
+		for range 20 {
+			go func() {
+				_, err := a.Candidates(context.Background())
+				told <- err
+			}()
+		}
+		for range 20 {
+			if err := <-told; err == nil {
+				t.Error("a queue that nobody has read")
+			}
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the last was told after %v", took)
+		}
+	})
+}
+
 func TestHistoryTellsEveryTermThatWasSeen(t *testing.T) {
 	inBubble(t, func(f *fleet) {
 		a := f.join("a", nil)

@@ -66,7 +66,8 @@ type Elector struct {
 
 	census  chan struct{} // held, by sending, over the fields below, for one reading of the queue
 	queue   Queue
-	counted Instant // when queue was read; 0: never
+	unread  error   // why queue could not be read; nil: it was
+	counted Instant // when that was; 0: never
 }
 
 // New checks the configuration. It starts nothing.

@@ -37,7 +37,7 @@ func (q Queue) Twins(identity string, incarnations ...string) int {
 // queueAge is how long a queue that was read is told again.
 const queueAge = time.Second
 
-// Candidates reads the queue from etcd; what was read less than a second ago is told again. It blocks until
+// Candidates reads the queue from etcd; what came of that less than a second ago is told again. It blocks until
 // etcd has answered, ctx ends or a few seconds have passed, before Run too. Errors mean that the queue is not
 // known: ErrNoSession, ErrRefused, or etcd's. The result is shared and must not be changed.
 func (e *Elector) Candidates(ctx context.Context) (Queue, error) {
@@ -48,11 +48,11 @@ func (e *Elector) Candidates(ctx context.Context) (Queue, error) {
 		return Queue{}, context.Cause(ctx)
 	}
 	if e.counted > 0 && e.cfg.Clock.Now().Sub(e.counted) < queueAge {
-		return e.queue, nil
+		return e.queue, e.unread
 	}
 	q, err := e.count(ctx)
-	if err == nil {
-		e.queue, e.counted = q, e.cfg.Clock.Now()
+	if ctx.Err() == nil { // else the caller may have been the reason
+		e.queue, e.unread, e.counted = q, err, e.cfg.Clock.Now()
 	}
 	return q, err
 }
@@ -88,7 +88,10 @@ func (e *Elector) count(ctx context.Context) (Queue, error) {
 }
 
 // queueRead tells the loop of a look at the queue.
-type queueRead struct{ twins int }
+type queueRead struct {
+	twins  int
+	failed bool // it could not be read
+}
 
 func (queueRead) event() {}
 
@@ -98,14 +101,14 @@ func (r *run) twinsIn(q Queue) queueRead {
 	for _, p := range r.cfg.Past.Predecessors {
 		known = append(known, p.Incarnation)
 	}
-	return queueRead{q.Twins(r.cfg.Identity, known...)}
+	return queueRead{twins: q.Twins(r.cfg.Identity, known...)}
 }
 
 // takeCensus looks for other processes under the own identity: when the own key has come to stand, and
-// every so often for as long as there are some. A queue without twins is not looked at again.
+// every so often for as long as there are some, or the queue could not be read. One without twins is not looked at again.
 func (r *run) takeCensus(registered bool) {
 	now := r.cfg.Clock.Now()
-	due := registered || r.twins > 0 && now.Sub(r.twinsFrom) >= twinsEvery
+	due := registered || (r.twins > 0 || r.uncounted) && now.Sub(r.twinsFrom) >= twinsEvery
 	if !due || r.core.stage != open {
 		return
 	}
@@ -114,9 +117,12 @@ func (r *run) takeCensus(registered bool) {
 	r.start(func() {
 		ctx, cancel := r.until(within, within)
 		defer cancel()
-		if q, err := session.Candidates(ctx); err == nil {
-			r.emit(r.twinsIn(q))
+		q, err := session.Candidates(ctx)
+		if err != nil {
+			r.emit(queueRead{failed: true})
+			return
 		}
+		r.emit(r.twinsIn(q))
 	})
 }
 
@@ -125,6 +131,9 @@ const twinsEvery = time.Minute
 
 // count takes in how many other processes stand under the own identity.
 func (r *run) count(q queueRead) {
+	if r.uncounted = q.failed; q.failed {
+		return
+	}
 	r.cfg.Recorder.Twins(q.twins)
 	if q.twins > 0 && r.warnings.allow("twins", time.Now()) {
 		r.cfg.Logger.Warn("another process stands under this identity: give each its own --id", "others", q.twins)

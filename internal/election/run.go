@@ -68,6 +68,7 @@ type run struct {
 	bar         Bar                     // why no candidacy may be
 	endVet      context.CancelCauseFunc // of the veto that is being asked for
 	twins       int                     // other processes under the own identity, when the queue was last read
+	uncounted   bool                    // the queue could not be read then
 	twinsFrom   Instant                 // when that was
 
 	scribe     *scribe // nil: no journal

@@ -164,7 +164,8 @@ func (ss *session) showValue(kv *mvccpb.KeyValue) {
 	var v *election.Value
 	if kv != nil {
 		var err error
-		if v, err = decodeValue(kv); err != nil {
+		if v, err = decodeValue(kv); err != nil && kv.ModRevision != ss.strange {
+			ss.strange = kv.ModRevision // each is told of once
 			ss.store.cfg.Logger.Warn("what stands under the value's key is not a value of elector; delete it", "key", ss.store.valueKey, "err", err)
 		}
 	}

@@ -50,7 +50,9 @@ func (a *API) hold(w http.ResponseWriter, r *http.Request, q query) {
 			"send a chunked body, and a byte of it at least every " + a.holds.Timeout.String()})
 		return
 	}
-	h, err := a.holds.Open(r.Context())
+	within, done := context.WithTimeout(r.Context(), askTimeout)
+	h, err := a.holds.Open(within)
+	done()
 	if err != nil {
 		reply(w, r, http.StatusServiceUnavailable, failure{"the elector has not taken the hold", "ask again"})
 		return

@@ -12,7 +12,9 @@ func (a *API) unfence(w http.ResponseWriter, r *http.Request, _ query) {
 	if !a.mayWrite(w, r) {
 		return
 	}
-	switch err := a.elector.Unfence(r.Context()); {
+	ctx, done := bounded(w, r)
+	defer done()
+	switch err := a.elector.Unfence(ctx); {
 	case err == nil:
 		reply(w, r, http.StatusOK, struct {
 			Unfenced bool `json:"unfenced"`

@@ -93,14 +93,18 @@ func (n *nemesis) transfer(ctx context.Context, s step) error {
 	if l == nil || l.orders == nil {
 		return nil
 	}
-	to := n.aim(step{pick: s.pick}, func(other *lane) bool { return other != l })
+	n.pass(ctx, l, n.aim(step{pick: s.pick}, func(other *lane) bool { return other != l }))
+	pause(ctx, s.lasts)
+	return nil
+}
+
+// pass asks one elector to pass the lead on to another.
+func (n *nemesis) pass(ctx context.Context, l, to *lane) {
 	f := n.recorder.begin(history.Transfer, "to "+to.elector, l.elector)
 	within, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
 	_, err := l.orders.Transfer(within, to.elector, 0, 0)
 	f.end(err == nil)
-	pause(ctx, s.lasts)
-	return nil
 }
 
 // drain takes an elector out of the election and lets it in again. Both are orders that may not arrive: the second is

@@ -22,10 +22,16 @@ func (l *lane) bound() bool { return l.plan.work != history.Polls }
 // commands reports whether the lane's work is a command.
 func (l *lane) commands() bool { return l.plan.work == history.Child }
 
-// acting picks a lane whose command acts, and waits a while for one: only a leader's does.
+// acting picks a lane whose command acts. Only a leader's does, so the lead is passed on to one that has a command if
+// need be, and waited for a while.
 func (n *nemesis) acting(ctx context.Context, s step) *lane {
 	within, cancel := context.WithTimeout(ctx, 3*n.ttl)
 	defer cancel()
+	if l, _ := n.fleet.leader(); l != nil && !l.commands() {
+		if to := n.aim(step{pick: s.pick}, (*lane).commands); to != nil {
+			n.pass(ctx, l, to)
+		}
+	}
 	for {
 		if l := n.aim(s, func(l *lane) bool { return l.commands() && l.command.Load() != nil }); l != nil {
 			return l

@@ -267,7 +267,7 @@ func TestEachKindOfCheckDecidesWhoMayLead(t *testing.T) {
 func (p *process) hold() (letGo func()) {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(p.t.Context())
-	alive, _ := io.Pipe() // says nothing, and does not end
+	alive, end := io.Pipe() // says nothing until it ends
 	rq, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.addr+"/hold", alive)
 	must(p.t, err)
 	rq.Header.Set("Elector-Request", "1")
@@ -282,6 +282,7 @@ func (p *process) hold() (letGo func()) {
 	return func() {
 		cancel()
 		told.Wait()
+		end.Close() // the transport waits for it
 	}
 }
 

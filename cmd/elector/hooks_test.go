@@ -360,7 +360,7 @@ func TestBeforeReleaseHookEndsBeforeTheKeyGoes(t *testing.T) {
 	next.await("following", "/status", follows)
 	w := e.observe(t, p, next)
 	asked := boottime.Now()
-	_, err := p.ask().Resign(t.Context(), yes.Token, time.Minute)
+	_, err := p.ask().Resign(t.Context(), 0, time.Minute)
 	must(t, err)
 	told := next.await("leading", "/leader", leads)
 	var gone time.Duration

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"github.com/elector-dev/elector/internal/boottime"
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 	if journal := os.Getenv(asHook); journal != "" {
 		os.Exit(beHook(journal))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // ttl is the lease time of the electors under test; patience bounds every wait.

@@ -237,6 +237,9 @@ Usage:
   elector candidates                                show the queue
   elector history                                   show the latest terms
   elector resign [--cooldown DURATION]              give the lead up
+  elector transfer IDENTITY                         pass the lead on to another candidate
+  elector drain [--reason TEXT]                     stay out of the election
+  elector undrain                                   come back into the election
   elector value get | set TEXT                      what the leader shares with the fleet
   elector unfence                                   go on with an etcd that went back in time
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -55,6 +56,15 @@ func TestCommandLine(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+func TestHelpNamesEveryCommand(t *testing.T) {
+	text := strings.NewReplacer("[", "", "]", "").Replace(help())
+	for _, c := range newRoot(nil).Commands() {
+		if !strings.Contains(text, "\n  elector "+c.Name()+" ") {
+			t.Errorf("elector -h does not tell of elector %s", c.Name())
+		}
+	}
 }
 
 // exits STATUS COMMAND... runs a command and wants that exit status.

@@ -96,7 +96,7 @@ func commandOf(command string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q %w", command, err)
 	}
-	if argv[0], err = exec.LookPath(argv[0]); err != nil {
+	if _, err = exec.LookPath(argv[0]); err != nil {
 		return nil, fmt.Errorf("%q cannot be run: %w", command, err)
 	}
 	return argv, nil

@@ -117,6 +117,12 @@ type State struct {
 	Ended          bool      // Run is returning; this is the last state
 }
 
+// Eligible reports whether the elector may campaign: nothing stands against it, it does not rest after a term that it
+// gave up or was refused, and it is not fenced.
+func (s State) Eligible() bool {
+	return s.Bar.Cause == CauseNone && s.Phase != Ineligible && s.Phase != Fenced
+}
+
 // Term is one unbroken leadership, as its work sees it.
 type Term struct {
 	Token       int64

@@ -36,7 +36,7 @@ type Status struct {
 	Lease LeaseStatus `json:"lease"`
 	// Registered: the own key stands in the queue.
 	Registered bool `json:"registered"`
-	// Eligible: nothing stands against a candidacy: no check, no drain, no missing hold.
+	// Eligible: nothing stands against a candidacy: no check, no drain, no missing hold, no rest after a term, no fence.
 	Eligible bool `json:"eligible"`
 	// IneligibleReason is what does, for people; empty while Eligible.
 	IneligibleReason string `json:"ineligible_reason"`
@@ -129,9 +129,22 @@ func (a *API) body(answer election.Answer) Status {
 	s.Lease.TTLMs = answer.LeaseTTL.Milliseconds()
 	s.Lease.SinceRenewalMs = answer.SinceRenewal.Milliseconds()
 	s.Registered, s.Connected = answer.Registered, answer.Connected
-	s.Eligible, s.IneligibleReason = answer.Bar.Cause == election.CauseNone, clean(answer.Bar.Why)
+	s.Eligible, s.IneligibleReason = answer.Eligible(), reason(answer.State)
 	s.Since, s.Seq = wall(answer.Since), answer.Seq
 	return s
+}
+
+// reason is why an elector may not campaign; empty when it may.
+func reason(s election.State) string {
+	switch {
+	case s.Bar.Cause != election.CauseNone:
+		return clean(s.Bar.Why)
+	case s.Phase == election.Fenced:
+		return "fenced: etcd went back in time"
+	case s.Phase == election.Ineligible:
+		return "rests for a while: " + string(s.Cause)
+	}
+	return ""
 }
 
 // named is the leader as it may be told. While this elector does not lead, an identity that would read

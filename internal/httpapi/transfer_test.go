@@ -150,3 +150,22 @@ func TestDrainThatIsNotKeptSaysSo(t *testing.T) {
 		t.Errorf("a reason too long: %d %s", rec.Code, rec.Body)
 	}
 }
+
+func TestStatusSaysWhyAnElectorMayNotCampaign(t *testing.T) {
+	for _, c := range []struct {
+		state    election.State
+		eligible bool
+		why      string
+	}{
+		{election.State{Phase: election.Follower}, true, ""},
+		{election.State{Phase: election.SteppingDown, Cause: election.CauseResigned}, true, ""},
+		{election.State{Phase: election.SteppingDown, Bar: election.Bar{Cause: election.CauseDrained, Why: "drained: \xff"}}, false, "drained: \ufffd"},
+		{election.State{Phase: election.Ineligible, Cause: election.CauseVetoed}, false, "rests for a while: vetoed"},
+		{election.State{Phase: election.Fenced}, false, "fenced: etcd went back in time"},
+	} {
+		s := newAPI(following()).body(election.Answer{State: c.state})
+		if s.Eligible != c.eligible || s.IneligibleReason != c.why {
+			t.Errorf("%+v: %v, %q", c.state, s.Eligible, s.IneligibleReason)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(g.observedToken, float64(a.Leader.Token))
 	gauge(g.registered, truth(a.Registered))
 	gauge(g.connected, truth(a.Connected))
-	gauge(g.eligible, truth(a.Bar.Cause == election.CauseNone && a.Phase != election.Ineligible && a.Phase != election.Fenced))
+	gauge(g.eligible, truth(a.Eligible()))
 	if w := m.workers.Load(); w != nil {
 		gauge(g.holds, float64(w.Holds()))
 		for _, c := range w.Checks() {

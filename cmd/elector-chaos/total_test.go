@@ -15,7 +15,7 @@ import (
 func outcomeOf(long time.Duration, without string) chaos.Outcome {
 	h := &history.History{Run: history.Run{Scenario: chaos.StormScenario, Program: chaos.Elector, StaleAcks: 1}}
 	r := check.Report{Figures: check.Figures{
-		Span: long, RefusedWrites: 1, Stops: 1, Promises: 1, Renewals: map[string]int64{"term_mismatch": 1, "unconfirmed": 1},
+		Span: long, RefusedWrites: 1, Stops: 1, Promises: 1, Works: 1, Renewals: map[string]int64{"term_mismatch": 1, "unconfirmed": 1},
 	}}
 	for _, k := range history.Kinds() {
 		f := check.FaultFigure{Kind: k, Tried: 2, Effective: 1}

@@ -61,7 +61,7 @@ func leadPassed(t *testing.T, bed Bed) {
 		if w.Token != tokens[4] {
 			t.Errorf("it leads with token %d, and stood with %d", w.Token, tokens[4])
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(8 * time.Second):
 		t.Fatal("the last one does not come to lead")
 	}
 	for i := range 4 { // all of those know
@@ -92,7 +92,7 @@ func leadNotPassedOverOthers(t *testing.T, bed Bed) {
 	}
 	select {
 	case <-won:
-	case <-time.After(20 * time.Second):
+	case <-time.After(8 * time.Second):
 		t.Error("the one before it does not come to lead")
 	}
 }
@@ -121,7 +121,7 @@ func leadPassedFar(t *testing.T, bed Bed) {
 		if w.Token != token {
 			t.Errorf("it leads with token %d, and stood with %d", w.Token, token)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(8 * time.Second):
 		t.Error("the one at the limit does not come to lead")
 	}
 }

@@ -196,7 +196,7 @@ func guarded(t *testing.T) (cmd *exec.Cmd, w *io.PipeWriter, ended <-chan error)
 
 func TestCommandWithoutItsGuardIsKilled(t *testing.T) {
 	c, out := newTestChild(t, `echo group $$; while :; do sleep 0.01; done`, func(cfg *ChildConfig) { cfg.Guard = []string{"/bin/true"} })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	if err := c.Lead(ctx, term); err == nil || ctx.Err() != nil {
 		t.Errorf("the command outlives its guard: %v", err)

@@ -97,6 +97,12 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 		return nil, usageError{err}
 	}
 	m.Attach(d.elector)
+	m.AttachCertificates(func() (all []metrics.Certificate) {
+		for _, c := range store.Certificates() {
+			all = append(all, metrics.Certificate{File: c.File, NotAfter: c.NotAfter})
+		}
+		return all
+	})
 	if cfg.ProbeWebConfig != "" {
 		if err := web.Validate(cfg.ProbeWebConfig); err != nil {
 			return nil, usageError{fmt.Errorf("--probe-http-web-config %q: %w", cfg.ProbeWebConfig, err)}

@@ -1,10 +1,7 @@
 package etcdstore
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
-	"os"
+	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -23,60 +20,49 @@ import (
 func (ss *session) newClient() (*clientv3.Client, error) {
 	s := ss.store
 	silence := s.cfg.silence()
+	options := []grpc.DialOption{
+		grpc.WithContextDialer(ss.conns.dialer(s.cfg.DialTimeout, silence)),
+		grpc.WithChainUnaryInterceptor(ss.unary),
+		grpc.WithChainStreamInterceptor(ss.stream),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			MinConnectTimeout: s.cfg.DialTimeout,
+			Backoff: grpcbackoff.Config{
+				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.5, MaxDelay: 3 * time.Second,
+			},
+		}),
+	}
+	if s.speaksTLS() { // in place of the library's, which would keep the certificates of now
+		options = append(options, grpc.WithTransportCredentials(&handshakes{secrets: s.secrets}))
+	}
 	return clientv3.New(clientv3.Config{
 		Context:              ss.ctx,
 		Endpoints:            s.cfg.Endpoints,
-		TLS:                  s.tls,
 		Username:             s.cfg.User,
-		Password:             s.password,
+		Password:             s.secrets.pass(),
 		DialTimeout:          s.cfg.TTL,
 		DialKeepAliveTime:    10 * time.Second, // the least that grpc-go sends
 		DialKeepAliveTimeout: silence,
 		MaxUnaryRetries:      uint(len(s.cfg.Endpoints)) + 1,
 		Logger:               s.log,
-		DialOptions: []grpc.DialOption{
-			grpc.WithContextDialer(ss.conns.dialer(s.cfg.DialTimeout, silence)),
-			grpc.WithChainUnaryInterceptor(ss.unary),
-			grpc.WithChainStreamInterceptor(ss.stream),
-			grpc.WithConnectParams(grpc.ConnectParams{
-				MinConnectTimeout: s.cfg.DialTimeout,
-				Backoff: grpcbackoff.Config{
-					BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.5, MaxDelay: 3 * time.Second,
-				},
-			}),
-		},
+		DialOptions:          options,
 	})
+}
+
+// speaksTLS reports whether members are talked to by TLS. The first endpoint decides for all, as in the library
+// (client/v3/client.go, dialWithBalancer; internal/endpoint): one without a scheme does if there are certificates.
+func (s *Store) speaksTLS() bool {
+	scheme, _, ok := strings.Cut(s.cfg.Endpoints[0], ":")
+	switch {
+	case ok && (scheme == "https" || scheme == "unixs"):
+		return true
+	case ok && scheme == "http":
+		return false
+	}
+	return s.cfg.CACert != "" || s.cfg.Cert != "" || s.cfg.Key != ""
 }
 
 // silence is how long sent data may go unacknowledged before a connection is given up.
 func (c Config) silence() time.Duration { return max(c.TTL/4, time.Second) }
-
-// loadTLS reads what is needed to talk TLS. It returns nil when nothing was given: then https
-// endpoints are verified against the system's authorities.
-func loadTLS(cfg Config) (*tls.Config, error) {
-	if cfg.CACert == "" && cfg.Cert == "" && cfg.Key == "" {
-		return nil, nil
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.CACert != "" {
-		pem, err := os.ReadFile(cfg.CACert)
-		if err != nil {
-			return nil, fmt.Errorf("read --etcd-cacert: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--etcd-cacert %q holds no certificate in PEM form", cfg.CACert)
-		}
-	}
-	if cfg.Cert != "" || cfg.Key != "" {
-		pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
-		if err != nil {
-			return nil, fmt.Errorf("load --etcd-cert %q with --etcd-key %q: %w", cfg.Cert, cfg.Key, err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, nil
-}
 
 // now reads the boot clock.
 func (ss *session) now() election.Instant { return ss.store.cfg.Clock.Now() }

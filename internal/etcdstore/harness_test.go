@@ -151,10 +151,11 @@ func must(t *testing.T, err error) {
 // linked puts a link before an endpoint, and returns it with the endpoint's address through it.
 func linked(t *testing.T, endpoint string) (*link.Link, []string) {
 	t.Helper()
-	l, err := link.Listen("127.0.0.1", strings.TrimPrefix(endpoint, "http://"))
+	scheme, address, _ := strings.Cut(endpoint, "://")
+	l, err := link.Listen("127.0.0.1", address)
 	must(t, err)
 	t.Cleanup(func() { must(t, l.Close()) })
-	return l, []string{"http://" + l.Addr()}
+	return l, []string{scheme + "://" + l.Addr()}
 }
 
 // allLinked is linked for each of several endpoints.

@@ -32,6 +32,9 @@ func (ss *session) unary(ctx context.Context, method string, req, rep any, cc *g
 		ctx, cancel = context.WithTimeout(ctx, ss.store.requestTimeout())
 		defer cancel()
 	}
+	if a, ok := req.(*pb.AuthenticateRequest); ok { // the library knows the password that the session began with
+		req = &pb.AuthenticateRequest{Name: a.Name, Password: ss.store.secrets.pass()}
+	}
 	err := invoke(ctx, method, req, rep, cc, append(opts, grpc.WaitForReady(false))...)
 	ss.store.cfg.Requests(opName(method), code(err))
 	return err

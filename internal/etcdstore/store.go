@@ -2,12 +2,8 @@ package etcdstore
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +23,7 @@ const grantTries = 3
 // every session has its own client.
 type Store struct {
 	cfg      Config
-	tls      *tls.Config // nil: no TLS material was given
-	password string
+	secrets  *secrets
 	prefix   string // of the candidates' keys, without the closing "/"
 	valueKey string // of the shared value
 	record   string // value of the own key
@@ -56,22 +51,14 @@ func New(cfg Config) (*Store, error) {
 		s.cfg.Requests = func(string, string) {}
 	}
 	var err error
-	if s.tls, err = loadTLS(cfg); err != nil {
+	if s.secrets, err = newSecrets(cfg); err != nil {
 		return nil, err
-	}
-	s.password = cfg.Password
-	if cfg.PasswordFile != "" {
-		b, err := os.ReadFile(cfg.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("read --etcd-password-file: %w", err)
-		}
-		s.password = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
-		if s.password == "" {
-			return nil, fmt.Errorf("--etcd-password-file %q is empty: put the password of user %q into it", cfg.PasswordFile, cfg.User)
-		}
 	}
 	return s, nil
 }
+
+// Certificates lists the files of certificates that etcd is reached with, and their ends, as they are now.
+func (s *Store) Certificates() []Certificate { return s.secrets.certificates() }
 
 // Open implements election.Store. It makes a client, reads the oldest key, grants a lease that is
 // settled in the raft term of that reading, and starts to keep it alive and to watch.

@@ -14,6 +14,7 @@ type gauges struct {
 	fencingToken, observedToken    *prometheus.Desc
 	registered, connected          *prometheus.Desc
 	eligible, checkUp, holds       *prometheus.Desc
+	certificateEnd                 *prometheus.Desc
 	loopLag, suspended, transition *prometheus.Desc
 	status                         *prometheus.Desc
 }
@@ -31,6 +32,7 @@ func newGauges() gauges {
 		eligible:       plain("elector_eligible", "Whether this elector may campaign (1) or not (0), for a check, a missing hold, a drain, a cooldown or a fence. A sum of 0 over an election means that nobody can lead."),
 		checkUp:        newDesc("elector_check_up", "Whether a check of the worker passes (1) or not (0).", nil, "check"),
 		holds:          plain("elector_holds", "Workers that hold at this elector."),
+		certificateEnd: newDesc("elector_tls_certificate_not_after_timestamp_seconds", "When a file of certificates for etcd is of no use any more, in Unix time: the latest end of those in it.", nil, "file"),
 		loopLag: plain("elector_loop_lag_seconds",
 			"How late the elector's loop ran at worst in the last one to two minutes; a loop that is overdue at the scrape counts with what it is late by then."),
 		suspended:  plain("elector_suspended_seconds_total", "Time that the host has spent suspended since this process started."),
@@ -47,7 +49,7 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	g := &m.now
 	for _, d := range []*prometheus.Desc{
 		g.leading, g.state, g.leaseRemaining, g.fencingToken, g.observedToken, g.registered,
-		g.connected, g.eligible, g.checkUp, g.holds, g.loopLag, g.suspended, g.transition, g.status,
+		g.connected, g.eligible, g.checkUp, g.holds, g.certificateEnd, g.loopLag, g.suspended, g.transition, g.status,
 	} {
 		out <- d
 	}
@@ -76,6 +78,11 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(g.holds, float64(w.Holds()))
 		for _, c := range w.Checks() {
 			gauge(g.checkUp, truth(c.Up), valid(c.Name))
+		}
+	}
+	if list := m.files.Load(); list != nil {
+		for _, c := range (*list)() {
+			gauge(g.certificateEnd, float64(c.NotAfter.Unix()), valid(c.File))
 		}
 	}
 	gauge(g.loopLag, max(m.lag.worst(), age-loopInterval(a.LeaseTTL)).Seconds())

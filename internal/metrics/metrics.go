@@ -43,8 +43,9 @@ var (
 type Metrics struct {
 	registry *prometheus.Registry
 	started  time.Time
-	elector  atomic.Pointer[Elector] // nil before Attach
-	workers  atomic.Pointer[Workers] // nil before AttachWorkers
+	elector  atomic.Pointer[Elector]              // nil before Attach
+	workers  atomic.Pointer[Workers]              // nil before AttachWorkers
+	files    atomic.Pointer[func() []Certificate] // nil before AttachCertificates
 	lag      *lagWindow
 	suspends *suspends
 	counters
@@ -106,6 +107,16 @@ type Workers struct {
 
 // AttachWorkers names what scrapes ask about workers from now on.
 func (m *Metrics) AttachWorkers(w Workers) { m.workers.Store(&w) }
+
+// Certificate is a file of certificates, and when it is of no use any more.
+type Certificate struct {
+	File     string
+	NotAfter time.Time
+}
+
+// AttachCertificates names what scrapes ask about certificates from now on. It is called concurrently and may read
+// small local files; names differ.
+func (m *Metrics) AttachCertificates(list func() []Certificate) { m.files.Store(&list) }
 
 // Handler answers scrapes. A collector that fails, such as the process collector without /proc, costs
 // its own metrics only; more than four scrapes at a time are answered 503.

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package etcdstore
+
+import "os"
+
+// inode is not known here.
+func inode(os.FileInfo) string { return "" }

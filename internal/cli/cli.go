@@ -81,7 +81,7 @@ func newRoot(env []string) *cobra.Command {
 		},
 	}
 	group.AddCommand(checkCommand(env))
-	root.AddCommand(daemonCommand("serve", env), runCommand(env), group, &cobra.Command{
+	root.AddCommand(daemonCommand("serve", env), runCommand(env), roleCommand(env), group, &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
 		Args:  noArguments,
@@ -228,6 +228,7 @@ Usage:
   elector run --election NAME [settings] -- COMMAND [arguments]
                                                     run a command while this elector leads
   elector config check --election NAME [settings]   check the settings and the files they name, and no more
+  elector etcd-role --election NAME [settings]      print how to make the role that they need in etcd
 
   elector status [-o table|json|name]               show what the elector on this host knows
   elector wait [--leader|--follower|--change]       wait until it leads

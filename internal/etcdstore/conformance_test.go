@@ -62,6 +62,37 @@ func newBedWith(t *testing.T, cfg clientv3.Config) *bed {
 	return &bed{t: t, client: client, election: fmt.Sprintf("e%d", elections.Add(1))}
 }
 
+// least has the stores of a bed come as a user who may do what etcdstore.AccessTo says and no more.
+func (b *bed) least() {
+	b.t.Helper()
+	need, name := etcdstore.AccessTo("/elector", "default", b.election), "worker-"+b.election
+	ctx, readwrite := b.ctx(), clientv3.PermissionType(clientv3.PermReadWrite)
+	for _, do := range []func() error{
+		func() error { _, err := b.client.RoleAdd(ctx, name); return err },
+		func() error {
+			_, err := b.client.RoleGrantPermission(ctx, name, need.Prefix, clientv3.GetPrefixRangeEnd(need.Prefix), readwrite)
+			return err
+		},
+		func() error { _, err := b.client.RoleGrantPermission(ctx, name, need.Value, "", readwrite); return err },
+		func() error { _, err := b.client.UserAdd(ctx, name, "right"); return err },
+		func() error { _, err := b.client.UserGrantRole(ctx, name, name); return err },
+	} {
+		must(b.t, do())
+	}
+	b.config = func(c *etcdstore.Config) { c.User, c.Password = name, "right" }
+}
+
+func TestEtcdStoreConformsWithTheLeastAccess(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{}})
+	root, err := etcd.ClientConfig()
+	must(t, err)
+	electiontest.Conformance(t, func(t *testing.T, test func(*testing.T, electiontest.Bed)) {
+		b := newBedWith(t, root)
+		b.least()
+		test(t, b)
+	})
+}
+
 func (b *bed) ctx() context.Context {
 	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
 	b.t.Cleanup(cancel)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,14 +37,15 @@ type Store struct {
 
 // New reads the certificates and the password file. It contacts nothing.
 func New(cfg Config) (*Store, error) {
+	access := AccessTo(cfg.Prefix, cfg.Namespace, cfg.Election)
 	s := &Store{
 		cfg:    cfg,
-		prefix: cfg.Prefix + "/" + cfg.Namespace + "/" + cfg.Election,
+		prefix: strings.TrimSuffix(access.Prefix, "/"),
 		record: encodeRecord(cfg, time.Now()),
 		log:    zap.New(slogCore{cfg.Logger}),
 		dead:   slices.Clone(cfg.Predecessors),
 	}
-	s.valueKey = s.prefix + "#value"
+	s.valueKey = access.Value
 	if len(cfg.Endpoints) == 0 {
 		return nil, errors.New("no etcd endpoints: set --etcd-endpoints")
 	}

@@ -48,11 +48,11 @@ func (a *API) drain(w http.ResponseWriter, r *http.Request, q query) {
 		return
 	}
 	q.wait = a.elector.AnswerMax() + 5*time.Second
-	if !a.await(w, r, q, gone) {
+	seen := false // once is enough: the states that follow may not tell it any more
+	if !a.await(w, r, q, func(s election.State) bool { seen = seen || gone(s); return seen }) {
 		return
 	}
-	now, _ := a.elector.Watch()
-	reply(w, r, http.StatusOK, drained{true, gone(now)})
+	reply(w, r, http.StatusOK, drained{true, seen})
 }
 
 // gone reports whether an elector that does not campaign has no key any more. A follower's stands for a while after its

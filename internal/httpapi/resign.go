@@ -58,15 +58,15 @@ func (a *API) resign(w http.ResponseWriter, r *http.Request, q query) {
 	}
 	// The key goes when work and promises have ended, and etcd's part in it is bounded.
 	q.wait = a.elector.AnswerMax() + 5*time.Second
-	if !a.await(w, r, q, released) {
+	seen := false // once is enough: the states that follow may not tell it any more
+	if !a.await(w, r, q, func(s election.State) bool { seen = seen || released(s); return seen }) {
 		return
 	}
-	now, _ := a.elector.Watch()
 	reply(w, r, http.StatusOK, struct {
 		Resigned bool  `json:"resigned"`
 		Released bool  `json:"released"` // the key is known to have gone
 		Token    int64 `json:"token"`    // of the term that was given up
-	}{true, released(now), max(term, wish.Token)})
+	}{true, seen, max(term, wish.Token)})
 }
 
 // released reports whether the key of a term that was given up is known to have gone. The end of its session

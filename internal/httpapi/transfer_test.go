@@ -35,6 +35,7 @@ func TestTransferIsAnsweredAtOnceOrWhenAnotherLeads(t *testing.T) {
 			t.Errorf("after it: %+v", now)
 		}
 		c.await("leading", leads)
+		synctest.Wait() // until b, which was passed over, knows that its key has gone
 		b.await("standing again", stands)
 		c.get("/leader")
 		rec, took = say(c, "/transfer?wait=1m", `{"to":"b"}`)

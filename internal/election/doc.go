@@ -55,10 +55,10 @@
 //     greater token.
 //  4. While a rebind is under way, or its outcome is unknown, no renewal counts and no failed claim
 //     ends the term; the rebind itself is conditional on the last own write, so it resolves.
-//  5. A session is closed only when no work runs, nobody is being asked for a veto, and no promise runs either; except that promises are
-//     not waited for when the key is known to have gone, nor when whoever got them is known to have
-//     stopped: by the operator's declaration at shutdown (Config.ReleaseNow), or by the word of whoever
-//     resigns with the term's token (Elector.Resign).
+//  5. A session is closed only when no work runs, nobody is being asked for a veto, and no promise runs
+//     either; except that promises are not waited for when the key is known to have gone, nor when whoever
+//     got them is known to have stopped: by the operator's declaration at shutdown (Config.ReleaseNow), or
+//     by the word of whoever resigns or transfers with the term's token (Elector.Resign, Elector.Transfer).
 //  6. The key of another process is deleted in two cases. Either the process is an earlier one of this very elector,
 //     is known to be dead, its promises have run out, and whatever it drove has ended (Predecessor). Or the key stands
 //     behind that of a leader which passes the lead on, and so has never carried a promise (Elector.Transfer).

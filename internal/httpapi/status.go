@@ -142,7 +142,7 @@ func reason(s election.State) string {
 	case s.Phase == election.Fenced:
 		return "fenced: etcd went back in time"
 	case s.Phase == election.Ineligible:
-		return "rests for a while: " + string(s.Cause)
+		return "rests before it campaigns again" // the cause may have changed since it began to
 	}
 	return ""
 }

@@ -161,7 +161,7 @@ func TestStatusSaysWhyAnElectorMayNotCampaign(t *testing.T) {
 		{election.State{Phase: election.Follower}, true, ""},
 		{election.State{Phase: election.SteppingDown, Cause: election.CauseResigned}, true, ""},
 		{election.State{Phase: election.SteppingDown, Bar: election.Bar{Cause: election.CauseDrained, Why: "drained: \xff"}}, false, "drained: \ufffd"},
-		{election.State{Phase: election.Ineligible, Cause: election.CauseVetoed}, false, "rests for a while: vetoed"},
+		{election.State{Phase: election.Ineligible, Cause: election.CauseVetoed}, false, "rests before it campaigns again"},
 		{election.State{Phase: election.Fenced}, false, "fenced: etcd went back in time"},
 	} {
 		s := newAPI(following()).body(election.Answer{State: c.state})

@@ -123,7 +123,7 @@ func daemonCommand(name string, env []string) *cobra.Command {
 			tell(cmd, warnings)
 			return usageError{err}
 		}
-		_, err = serve(cmd.Context(), cfg, warnings, env, cmd.ErrOrStderr(), nil)
+		_, err = serve(cmd.Context(), cfg, warnings, source{flags, env}, cmd.ErrOrStderr(), nil)
 		return err
 	}
 	return cmd
@@ -151,7 +151,7 @@ func runCommand(env []string) *cobra.Command {
 			tell(cmd, warnings)
 			return usageError{err}
 		}
-		return runCommandOf(cmd.Context(), cfg, warnings, env, argv, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
+		return runCommandOf(cmd.Context(), cfg, warnings, source{flags, env}, argv, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
 	}
 	return cmd
 }

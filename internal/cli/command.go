@@ -18,7 +18,7 @@ import (
 
 // runCommandOf is serve with a command that runs while the elector leads. It returns what becomes of the whole as a
 // statusError.
-func runCommandOf(ctx context.Context, cfg config.Config, warnings, env, argv []string, std streams) error {
+func runCommandOf(ctx context.Context, cfg config.Config, warnings []string, from source, argv []string, std streams) error {
 	if grace, longest := cfg.Grace(), election.MaxGrace(cfg.TTL); grace > longest {
 		return usageError{fmt.Errorf("--stop-grace %v is more than %v, for which --ttl %v has room: lower it or raise --ttl", grace, longest, cfg.TTL)}
 	}
@@ -38,10 +38,10 @@ func runCommandOf(ctx context.Context, cfg config.Config, warnings, env, argv []
 	defer signal.Stop(signals)
 	stop, _ := config.Signal(cfg.StopSignal) // Validate has seen it
 	child := work.ChildConfig{
-		Argv: append([]string{file}, argv[1:]...), Env: sdnotify.Without(env), Stdin: std.in, Stdout: std.out, Stderr: std.err,
+		Argv: append([]string{file}, argv[1:]...), Env: sdnotify.Without(from.env), Stdin: std.in, Stdout: std.out, Stderr: std.err,
 		Stop: stop, Grace: cfg.Grace(), Restart: work.Restart(cfg.Restart), Signals: signals, Guard: []string{self, guardVerb}, Clock: bootClock{},
 	}
-	switch status, err := serve(ctx, cfg, warnings, env, std.err, &child); {
+	switch status, err := serve(ctx, cfg, warnings, from, std.err, &child); {
 	case errors.As(err, new(usageError)):
 		return err
 	case err != nil:

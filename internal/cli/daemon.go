@@ -9,6 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
@@ -33,18 +35,23 @@ type daemon struct {
 	api     *httpapi.API
 	holds   *work.Holds
 	gate    *health.Gate
-	checks  *health.Monitor // nil: none
-	hooks   *work.Hooks     // nil: none
+	checks  *checks
+	hooks   *work.Hooks
+	store   *etcdstore.Store
 }
 
 // newDaemon builds the parts. Its errors are mistakes in the settings.
 func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *slog.Logger) (*daemon, error) {
 	d := &daemon{}
+	hooks, err := hooksOf(cfg)
+	if err != nil {
+		return nil, usageError{err}
+	}
 	if err := d.watchWorkers(cfg, mem, env, log); err != nil {
 		return nil, usageError{err}
 	}
 	m := metrics.New(metrics.Config{Election: cfg.Path(), Name: cfg.Election, Version: Version()})
-	store, err := etcdstore.New(etcdstore.Config{
+	d.store, err = etcdstore.New(etcdstore.Config{
 		Endpoints:    cfg.Etcd.Endpoints,
 		DialTimeout:  cfg.Etcd.DialTimeout,
 		CACert:       cfg.Etcd.CACert,
@@ -72,13 +79,9 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 	if guarded {
 		grace = cfg.Grace()
 	}
-	var veto election.Lead
-	if cfg.BeforeLead != "" {
-		veto = func(ctx context.Context, term election.Term) error { return d.hooks.BeforeLead(ctx, term) }
-	}
 	d.elector, err = election.New(election.Config{
 		Barred:      d.gate.Whole(),
-		Vet:         veto,
+		Vet:         func(ctx context.Context, term election.Term) error { return d.hooks.BeforeLead(ctx, term) },
 		Grace:       grace,
 		Identity:    cfg.ID,
 		Incarnation: mem.incarnation,
@@ -89,7 +92,7 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 		Past:        mem.past,
 		Journal:     mem.journal(),
 		Clock:       bootClock{},
-		Store:       store,
+		Store:       d.store,
 		Logger:      log,
 		Recorder:    m,
 	})
@@ -98,7 +101,7 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 	}
 	m.Attach(d.elector)
 	m.AttachCertificates(func() (all []metrics.Certificate) {
-		for _, c := range store.Certificates() {
+		for _, c := range d.store.Certificates() {
 			all = append(all, metrics.Certificate{File: c.File, NotAfter: c.NotAfter})
 		}
 		return all
@@ -119,7 +122,7 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 	d.holds = work.NewHolds(work.HoldsConfig{
 		Elector: holder{d.elector, d.gate}, Clock: bootClock{}, Required: cfg.RequireHold, Drain: cfg.DrainTimeout,
 	})
-	m.AttachWorkers(metrics.Workers{Holds: d.holds.Count, Checks: d.checksUp})
+	m.AttachWorkers(metrics.Workers{Holds: d.holds.Count, Checks: d.checks.shown})
 	d.api = httpapi.New(httpapi.Config{
 		Holds: httpapi.Holds{
 			Open:    func(ctx context.Context) (httpapi.Hold, error) { return d.holds.Open(ctx) },
@@ -129,17 +132,23 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 		Elector: d.elector, Election: cfg.Path(), Metrics: m.Handler(), Logger: log,
 		Writes: httpapi.Writes{Exposed: cfg.Exposed(), Hosts: cfg.AllowedHosts, TokenFile: cfg.HTTPTokenFile},
 	})
-	if d.hooks, err = newHooks(cfg, d, m, env, log); err != nil {
-		return nil, usageError{err}
-	}
+	d.hooks = work.NewHooks(work.HooksConfig{
+		HookSet: hooks, Elector: d.elector, Encode: d.api.Encode, Identity: cfg.ID, Election: cfg.Path(), Env: env,
+		Clock: bootClock{}, Ran: m.Hook, Logger: log,
+	})
 	return d, nil
 }
 
 // serve runs the daemon until ctx ends or a listener breaks. It listens before it looks for etcd, which
 // may be out of reach for as long as it likes. With a command it also ends when that has ended by itself, and
 // returns its exit status.
-func serve(ctx context.Context, cfg config.Config, warnings, env []string, stderr io.Writer, command *work.ChildConfig) (status int, err error) {
-	log := newLogger(cfg, stderr)
+func serve(ctx context.Context, cfg config.Config, warnings []string, from source, stderr io.Writer, command *work.ChildConfig) (status int, err error) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	level := new(slog.LevelVar)
+	level.Set(cfg.LogLevel)
+	log := newLogger(cfg, level, stderr)
 	for _, w := range warnings {
 		log.Warn("check the settings", "warning", w)
 	}
@@ -148,7 +157,7 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 		return 0, err
 	}
 	defer mem.close()
-	d, err := newDaemon(cfg, mem, command != nil, sdnotify.Without(env), log)
+	d, err := newDaemon(cfg, mem, command != nil, sdnotify.Without(from.env), log)
 	if err != nil {
 		return 0, err
 	}
@@ -163,14 +172,14 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	parts := []election.Lead{publish(d.elector, cfg.Value, log), d.holds.Lead}
+	parts := []election.Lead{publish(d.elector, cfg.Value, log), d.holds.Lead, d.hooks.Lead}
 	var child *work.Child
 	if command != nil {
 		command.WorkEnd, command.Logger, command.Group = d.elector.WorkEnd, log, mem.group()
 		child = work.NewChild(*command)
 		parts = append(parts, child.Lead)
 	}
-	lead := d.lead(parts)
+	lead := d.hooks.Around(work.All(parts...))
 	log.Info("starting", "version", Version(), "incarnation", d.elector.Incarnation(), "ttl", cfg.TTL.String(), "endpoints", cfg.Etcd.Endpoints)
 
 	group, running := errgroup.WithContext(ctx)
@@ -198,14 +207,11 @@ func serve(ctx context.Context, cfg config.Config, warnings, env []string, stder
 		return nil
 	})
 	group.Go(func() error { // to the elector's end
-		return sdnotify.New(env, os.Getpid()).Run(context.Background(), d.elector, running.Done())
+		return sdnotify.New(from.env, os.Getpid()).Run(context.Background(), d.elector, running.Done())
 	})
-	if d.hooks != nil {
-		group.Go(func() error { return d.hooks.Run(context.Background()) }) // to the elector's end
-	}
-	if d.checks != nil {
-		group.Go(func() error { d.look(ended, log); return nil })
-	}
+	group.Go(func() error { return d.hooks.Run(context.Background()) }) // to the elector's end
+	group.Go(func() error { d.checks.run(ended); return nil })
+	group.Go(func() error { d.reloads(hangups, ended, cfg, from, level, log); return nil })
 	if files != nil {
 		group.Go(func() error { return files.Run(context.Background()) }) // to the elector's end
 	}
@@ -243,8 +249,8 @@ func (d *daemon) keepFiles(cfg config.Config, log *slog.Logger) (*statusfile.Fil
 }
 
 // newLogger makes the log. Every line carries the election and the identity.
-func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
+func newLogger(cfg config.Config, level slog.Leveler, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
 	var h slog.Handler = slog.NewTextHandler(w, opts)
 	if cfg.LogFormat == config.LogJSON {
 		h = slog.NewJSONHandler(w, opts)

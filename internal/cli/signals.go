@@ -10,8 +10,8 @@ import (
 
 // WithSignals returns a context that the first SIGTERM or SIGINT cancels, with a cause that names it.
 // The second ends the process at once, with status 1 and nothing wound up: the lease then keeps the
-// key until it expires. SIGHUP is caught and does nothing, so that neither a closing terminal nor a
-// habit of reloading ends a term. The returned function must be called: it ends the context and gives
+// key until it expires. SIGHUP is caught, so that a closing terminal
+// ends no term; the daemon listens to it by itself. The returned function must be called: it ends the context and gives
 // the signals back to their defaults.
 func WithSignals(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -8,13 +8,11 @@ import (
 	"net/url"
 	"os/exec"
 	"strings"
-	"time"
 
 	"github.com/elector-dev/elector/internal/config"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/health"
 	"github.com/elector-dev/elector/internal/httpapi"
-	"github.com/elector-dev/elector/internal/metrics"
 	"github.com/elector-dev/elector/internal/process"
 	"github.com/elector-dev/elector/internal/statedir"
 	"github.com/elector-dev/elector/internal/work"
@@ -43,51 +41,15 @@ func (d *daemon) watchWorkers(cfg config.Config, mem memory, env []string, log *
 	if cfg.RequireHold {
 		d.gate.Put(byHold, work.NoHold)
 	}
-	checks, err := checksOf(cfg, env)
-	if err != nil || len(checks) == 0 {
-		return err
-	}
-	d.checks, err = health.New(health.Config{
-		Checks: checks, Interval: cfg.CheckInterval, Timeout: cfg.CheckTimeout, Rise: cfg.CheckRise, Fall: cfg.CheckFall, Logger: log,
-		Changed: func(ctx context.Context, all []health.Result) {
-			_ = d.gate.Set(ctx, byChecks, health.Bar(all)) // an elector that has ended needs no word
-		},
+	d.checks = newChecks(env, log, func(ctx context.Context, all []health.Result) {
+		_ = d.gate.Set(ctx, byChecks, health.Bar(all)) // an elector that has ended needs no word
 	})
+	m, _, err := d.checks.monitor(cfg)
 	if err == nil {
-		d.gate.Put(byChecks, health.Bar(d.checks.Results()))
+		d.checks.current.Store(m)
+		d.gate.Put(byChecks, health.Bar(m.Results()))
 	}
 	return err
-}
-
-// checksOf makes the checks. The error has a sentence for each that cannot be.
-func checksOf(cfg config.Config, env []string) ([]health.Check, error) {
-	var all []health.Check
-	var wrong []error
-	for _, kind := range []struct {
-		setting string
-		given   []string
-		make    func(string) (health.Check, error)
-	}{
-		{"check-http", cfg.CheckHTTP, health.HTTP},
-		{"check-tcp", cfg.CheckTCP, health.TCP},
-		{"check-exec", cfg.CheckExec, func(command string) (health.Check, error) {
-			argv, err := commandOf(command)
-			if err != nil {
-				return health.Check{}, err
-			}
-			return health.Exec(argv, env)
-		}},
-		{"check-file", cfg.CheckFile, func(path string) (health.Check, error) { return health.File(path, cfg.CheckMaxAge) }},
-	} {
-		for _, text := range kind.given {
-			c, err := kind.make(text)
-			if err != nil {
-				wrong = append(wrong, fmt.Errorf("--%s %w", kind.setting, err))
-			}
-			all = append(all, c)
-		}
-	}
-	return all, errors.Join(wrong...)
 }
 
 // commandOf splits a command and finds its file. The error is a sentence that begins with the command.
@@ -100,40 +62,6 @@ func commandOf(command string) ([]string, error) {
 		return nil, fmt.Errorf("%q cannot be run: %w", command, err)
 	}
 	return argv, nil
-}
-
-// look runs the checks until the elector has ended. One that looks at a file system which does not answer may never
-// return, and the process must end all the same.
-func (d *daemon) look(ended <-chan struct{}, log *slog.Logger) {
-	ctx, enough := context.WithCancel(context.Background())
-	defer enough()
-	looked := make(chan struct{})
-	go func() {
-		defer close(looked)
-		_ = d.checks.Run(ctx) // nil
-	}()
-	<-ended
-	enough()
-	select {
-	case <-looked:
-	case <-time.After(lookPatience):
-		log.Warn("a check has not returned; the process ends without it")
-	}
-}
-
-// lookPatience is how long checks have to return when the elector has ended: a command is killed at once.
-const lookPatience = time.Second
-
-// checksUp is what the checks say, for the metrics.
-func (d *daemon) checksUp() []metrics.Check {
-	if d.checks == nil {
-		return nil
-	}
-	var all []metrics.Check
-	for _, r := range d.checks.Results() {
-		all = append(all, metrics.Check{Name: r.Check, Up: r.Up})
-	}
-	return all
 }
 
 // holder is the elector as holds see it: what they say of eligibility goes through the gate.
@@ -184,34 +112,26 @@ func drains(gate *health.Gate, dir *statedir.Dir) httpapi.Drains {
 	}
 }
 
-// newHooks makes the hooks; nil: none are to be run. The error has a sentence for each that cannot be.
-func newHooks(cfg config.Config, d *daemon, m *metrics.Metrics, env []string, log *slog.Logger) (*work.Hooks, error) {
-	h := work.HooksConfig{
-		Timeout: cfg.HookTimeout, Elector: d.elector, Encode: d.api.Encode, Identity: cfg.ID, Election: cfg.Path(), Env: env,
-		Clock: bootClock{}, Ran: m.Hook, Logger: log,
-	}
+// hooksOf makes the hooks. The error has a sentence for each that cannot be.
+func hooksOf(cfg config.Config) (work.HookSet, error) {
+	set := work.HookSet{Timeout: cfg.HookTimeout}
 	var wrong []error
-	any := false
 	for _, given := range []struct {
 		setting, text string
 		into          **work.Hook
 	}{
-		{"on-lead", cfg.OnLead, &h.OnLead}, {"on-follow", cfg.OnFollow, &h.OnFollow}, {"on-change", cfg.OnChange, &h.OnChange},
-		{"before-lead", cfg.BeforeLead, &h.BeforeLead}, {"before-release", cfg.BeforeRelease, &h.BeforeRelease},
+		{"on-lead", cfg.OnLead, &set.OnLead}, {"on-follow", cfg.OnFollow, &set.OnFollow}, {"on-change", cfg.OnChange, &set.OnChange},
+		{"before-lead", cfg.BeforeLead, &set.BeforeLead}, {"before-release", cfg.BeforeRelease, &set.BeforeRelease},
 	} {
 		if given.text == "" {
 			continue
 		}
-		any = true
 		var err error
 		if *given.into, err = hookOf(given.text); err != nil {
 			wrong = append(wrong, fmt.Errorf("--%s %w", given.setting, err))
 		}
 	}
-	if !any || wrong != nil {
-		return nil, errors.Join(wrong...)
-	}
-	return work.NewHooks(h), nil
+	return set, errors.Join(wrong...)
 }
 
 // hookOf reads a hook. The error is a sentence that begins with the text.
@@ -225,12 +145,4 @@ func hookOf(text string) (*work.Hook, error) {
 		return nil, errors.New("is not a URL: write one as in http://127.0.0.1:8080/leader")
 	}
 	return &work.Hook{URL: text}, nil
-}
-
-// lead is the work of a term: all of its parts at once, hooks around them.
-func (d *daemon) lead(parts []election.Lead) election.Lead {
-	if d.hooks == nil {
-		return work.All(parts...)
-	}
-	return d.hooks.Around(work.All(append(parts, d.hooks.Lead)...))
 }

@@ -77,6 +77,16 @@ func (s *secrets) certificates() []Certificate {
 	return s.ends
 }
 
+// reread reads all files anew, and says again what cannot be used.
+func (s *secrets) reread() {
+	s.mu.Lock()
+	s.stamp = ""
+	clear(s.told)
+	s.refresh()
+	s.mu.Unlock()
+	s.pass()
+}
+
 // refresh reads the files anew if they have changed, and tells of what that brings. It wants mu held.
 func (s *secrets) refresh() {
 	if stamp := s.stampOf(); stamp != s.stamp {

@@ -62,6 +62,10 @@ func New(cfg Config) (*Store, error) {
 // Certificates lists the files of certificates that etcd is reached with, and their ends, as they are now.
 func (s *Store) Certificates() []Certificate { return s.secrets.certificates() }
 
+// Reread reads the files that etcd is reached with, which each handshake and each authentication does by itself, and logs
+// what cannot be used of them: whoever has just replaced them need not wait for that.
+func (s *Store) Reread() { s.secrets.reread() }
+
 // Open implements election.Store. It makes a client, reads the oldest key, grants a lease that is
 // settled in the raft term of that reading, and starts to keep it alive and to watch.
 func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Session, election.Opened, error) {

@@ -25,7 +25,7 @@ type Check struct {
 	Probe Probe
 }
 
-// Config is what a Monitor needs. All fields are required but for Failed; of Checks there may be none.
+// Config is what a Monitor needs. All fields are required but for Failed and After; of Checks there may be none.
 type Config struct {
 	Checks   []Check
 	Interval time.Duration // from the start of one look at a check to the start of the next
@@ -33,6 +33,9 @@ type Config struct {
 	// Rise and Fall are how many successes or failures in a row turn a check up or down. A check begins down, and its
 	// first success turns it up: there is nothing yet that it could have recovered from.
 	Rise, Fall int
+	// After, unless nil, is the monitor whose place this one takes. A check of the same name goes on as it was there;
+	// another begins up if all were, so that it ends no term before it has been looked at. Changed is told at once.
+	After *Monitor
 	// Changed is told the results in the order of Checks when a check has turned, or the reason of one that is down has
 	// changed. It is called by one goroutine at a time and may block until ctx ends. What changes meanwhile is told in
 	// one next call: each tells what was so when it began, and never older results than the one before.
@@ -72,11 +75,32 @@ func New(cfg Config) (*Monitor, error) {
 		cfg.Failed = func(string) {}
 	}
 	m := &Monitor{cfg: cfg, late: fmt.Errorf("no answer within %v", cfg.Timeout), news: make(chan struct{}, 1)}
-	now := time.Now()
 	for _, c := range cfg.Checks {
-		m.results = append(m.results, Result{Check: c.Name, Reason: unseen, Since: now})
+		m.results = append(m.results, begin(c.Name, cfg.After))
+	}
+	if cfg.After != nil {
+		m.news <- struct{}{}
 	}
 	return m, nil
+}
+
+// begin is the result with which a check begins.
+func begin(name string, after *Monitor) Result {
+	down := Result{Check: name, Reason: unseen, Since: time.Now()}
+	if after == nil {
+		return down
+	}
+	well := true
+	for _, r := range after.Results() {
+		if r.Check == name {
+			return r
+		}
+		well = well && r.Up
+	}
+	if well {
+		return Result{Check: name, Up: true, Since: down.Since}
+	}
+	return down
 }
 
 func validate(cfg Config) error {
@@ -108,7 +132,7 @@ func validate(cfg Config) error {
 func (m *Monitor) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for i, c := range m.cfg.Checks {
-		all.Go(func() { m.watch(ctx, &watched{Check: c, at: i}) })
+		all.Go(func() { m.watch(ctx, &watched{Check: c, at: i, risen: m.results[i].Up}) })
 	}
 	m.tell(ctx)
 	all.Wait()

@@ -70,7 +70,7 @@ func (h *Hooks) tell(ctx context.Context, hook *Hook, w word) error {
 	if hook == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, h.cfg.Timeout, errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, h.set.Load().Timeout, errTimeout)
 	defer cancel()
 	began, run := time.Now(), h.execute
 	if hook.URL != "" {

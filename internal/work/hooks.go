@@ -26,11 +26,17 @@ type HooksElector interface {
 
 var _ HooksElector = (*election.Elector)(nil)
 
-// HooksConfig is what hooks there are and what they are told. All fields but the hooks, Env and Ran are required.
-type HooksConfig struct {
+// HookSet is what hooks there are.
+type HookSet struct {
 	BeforeLead, OnLead, BeforeRelease, OnFollow, OnChange *Hook // nil: none
 
-	Timeout  time.Duration // of each run
+	Timeout time.Duration // of each run
+}
+
+// HooksConfig is what hooks there are at first and what they are told. All fields but the hooks, Env and Ran are required.
+type HooksConfig struct {
+	HookSet
+
 	Elector  HooksElector
 	Encode   func(election.Answer) []byte // makes the JSON that a hook gets, without a newline
 	Identity string
@@ -64,6 +70,7 @@ type HooksConfig struct {
 // The methods may be called concurrently, but for Run.
 type Hooks struct {
 	cfg    HooksConfig
+	set    atomic.Pointer[HookSet]
 	client *http.Client
 	turn   chan struct{}                 // held, by sending, while a hook runs
 	known  atomic.Pointer[election.Term] // the latest that has asked for a hook; on-change has its key from here
@@ -87,8 +94,13 @@ func NewHooks(cfg HooksConfig) *Hooks {
 	if cfg.Ran == nil {
 		cfg.Ran = func(string, string, time.Duration) {}
 	}
-	return &Hooks{cfg: cfg, client: newHookClient(), turn: make(chan struct{}, 1), owed: make(chan struct{}, 1)}
+	h := &Hooks{cfg: cfg, client: newHookClient(), turn: make(chan struct{}, 1), owed: make(chan struct{}, 1)}
+	h.Replace(cfg.HookSet)
+	return h
 }
+
+// Replace has other hooks run from the next run on. One that is under way goes on. It does not block.
+func (h *Hooks) Replace(set HookSet) { h.set.Store(&set) }
 
 // take blocks until it is the caller's turn, or until ctx ends, whose cause it then returns.
 func (h *Hooks) take(ctx context.Context) error {
@@ -166,14 +178,14 @@ func (h *Hooks) tellNewest(ctx context.Context) (changed <-chan struct{}, told, 
 		if h.led != nil { // it tells of the end of that term
 			w.token, w.key = h.led.token, h.led.key
 		}
-		h.say(ctx, h.cfg.OnFollow, w)
+		h.say(ctx, h.set.Load().OnFollow, w)
 		if h.led != nil {
 			close(h.led.over)
 		}
 		h.begun, h.led = true, nil
 	case now.Seq > h.changed:
 		w.hook, h.changed = hookOnChange, now.Seq
-		h.say(ctx, h.cfg.OnChange, w)
+		h.say(ctx, h.set.Load().OnChange, w)
 	default:
 		return changed, false, now.Ended
 	}
@@ -196,7 +208,8 @@ func (h *Hooks) follows(now election.Answer) bool {
 // not ended in time, or ctx has. It blocks for as long as the hook before it and this one take, or until ctx ends.
 func (h *Hooks) BeforeLead(ctx context.Context, term election.Term) error {
 	h.known.Store(&term)
-	if h.cfg.BeforeLead == nil {
+	hook := h.set.Load().BeforeLead
+	if hook == nil {
 		return nil
 	}
 	if err := h.takeFor(ctx, term); err != nil {
@@ -204,7 +217,7 @@ func (h *Hooks) BeforeLead(ctx context.Context, term election.Term) error {
 	}
 	defer h.give()
 	now := h.cfg.Elector.Look()
-	if err := h.tell(ctx, h.cfg.BeforeLead, word{hookBeforeLead, term.Token, term.Key, election.Verifying, now.Cause, now}); err != nil {
+	if err := h.tell(ctx, hook, word{hookBeforeLead, term.Token, term.Key, election.Verifying, now.Cause, now}); err != nil {
 		return fmt.Errorf("before-lead: %w", err)
 	}
 	return nil
@@ -229,7 +242,7 @@ func (h *Hooks) onLead(ctx context.Context, term election.Term) {
 		return // the term is over, though its work has not been told yet
 	}
 	h.begun, h.led = true, &led{token: term.Token, key: term.Key, over: make(chan struct{})}
-	h.say(ctx, h.cfg.OnLead, word{hookOnLead, term.Token, term.Key, election.Leader, now.Cause, now})
+	h.say(ctx, h.set.Load().OnLead, word{hookOnLead, term.Token, term.Key, election.Leader, now.Cause, now})
 }
 
 // Around is a term's work with before-release behind it: that runs when the work has returned and, since the elector
@@ -242,7 +255,7 @@ func (h *Hooks) Around(lead election.Lead) election.Lead {
 	return func(ctx context.Context, term election.Term) error {
 		h.known.Store(&term)
 		err := lead(ctx, term)
-		if h.cfg.BeforeRelease != nil {
+		if h.set.Load().BeforeRelease != nil {
 			h.beforeRelease(ctx, term)
 		}
 		return err
@@ -269,7 +282,7 @@ func (h *Hooks) beforeRelease(ended context.Context, term election.Term) {
 	}
 	defer h.give()
 	now := h.cfg.Elector.Look()
-	h.say(ctx, h.cfg.BeforeRelease, word{hookBeforeRelease, term.Token, term.Key, election.SteppingDown, cause, now})
+	h.say(ctx, h.set.Load().BeforeRelease, word{hookBeforeRelease, term.Token, term.Key, election.SteppingDown, cause, now})
 }
 
 // workLeft is how much time the work of the term under way has left.

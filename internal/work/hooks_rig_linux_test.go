@@ -90,7 +90,7 @@ func newRig(t *testing.T, change func(*HooksConfig)) *rig {
 	b := &rig{t: t, elector: newPuppet(), file: filepath.Join(t.TempDir(), "out"), log: &kept{}, results: make(chan string, 1000)}
 	b.elector.workEnd.Store(int64(2 * time.Hour))
 	cfg := HooksConfig{
-		Timeout: patience, Elector: b.elector, Clock: b.elector, Identity: "a", Election: "default/x",
+		HookSet: HookSet{Timeout: patience}, Elector: b.elector, Clock: b.elector, Identity: "a", Election: "default/x",
 		Encode: func(a election.Answer) []byte { return fmt.Appendf(nil, "%d %s", a.Seq, a.Phase) },
 		Env:    append(os.Environ(), "FILE="+b.file, "ELECTOR_TERM_TOKEN=inherited"),
 		Ran:    func(hook, result string, _ time.Duration) { b.results <- hook + " " + result },

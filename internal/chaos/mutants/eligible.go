@@ -46,7 +46,7 @@ func ofEligibility() []mutant {
 			[]edit{{monitorGo, "if r.Up && w.failed >= fall {", "if r.Up {"}},
 			[]catcher{namedTest("./internal/health", "TestChecksTurnAfterSoManyLooksInARow", ".*want")}},
 		{"one hook at a time", "hooks never overlap",
-			[]edit{{hooksGo, "	return &Hooks{cfg: cfg, client: newHookClient(), turn: make(chan struct{}, 1),", "	return &Hooks{cfg: cfg, client: newHookClient(), turn: make(chan struct{}, 9),"}},
+			[]edit{{hooksGo, "	h := &Hooks{cfg: cfg, client: newHookClient(), turn: make(chan struct{}, 1),", "	h := &Hooks{cfg: cfg, client: newHookClient(), turn: make(chan struct{}, 9),"}},
 			[]catcher{namedTest("./internal/work", "TestHooksRunOneAtATimeAndInOrder", ".* while .* runs")}},
 		{"a drain that lasts", "a drain outlasts the process that was told of it",
 			[]edit{{dirGo, "fresh.Seen, fresh.Fenced, fresh.Drained = old.Seen, old.Fenced, old.Drained", "fresh.Seen, fresh.Fenced = old.Seen, old.Fenced"}},

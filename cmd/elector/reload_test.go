@@ -16,7 +16,6 @@ import (
 type reloaded struct {
 	*process
 	file string
-	n    int // hang-ups so far
 }
 
 // hangUp replaces the file and sends SIGHUP. It waits for what the elector then says.

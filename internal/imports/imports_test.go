@@ -42,6 +42,7 @@ var forTests = map[string]string{
 	module + "/internal/devetcd":      "it embeds etcd's server",
 	module + "/internal/electiontest": "fakes have no place where real leases are held",
 	module + "/internal/netlab":       "it makes hosts out of network namespaces",
+	module + "/internal/dockertest":   "it makes hosts out of containers",
 	module + "/internal/testenv":      "it asks what a test machine offers",
 	module + "/internal/chaos":        "it breaks things on purpose",
 }

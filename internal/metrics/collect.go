@@ -10,7 +10,8 @@ import (
 
 // gauges describe what is computed at scrape.
 type gauges struct {
-	leading, state, leaseRemaining *prometheus.Desc
+	leading, state                 *prometheus.Desc
+	leaseRemaining, leaseTTL       *prometheus.Desc
 	fencingToken, observedToken    *prometheus.Desc
 	registered, connected          *prometheus.Desc
 	eligible, checkUp, holds       *prometheus.Desc
@@ -25,6 +26,7 @@ func newGauges() gauges {
 		leading:        plain("elector_leading", "Whether this elector leads at the instant of the scrape (1) or not (0)."),
 		state:          newDesc("elector_state", "1 for the state that the elector is in, 0 for all others.", nil, "state"),
 		leaseRemaining: plain("elector_lease_remaining_seconds", "Time until the lease can expire; 0 without a lease. Certainty of leading ends a margin earlier."),
+		leaseTTL:       plain("elector_lease_ttl_seconds", "Time to live of the lease, as etcd granted it; 0 without a lease."),
 		fencingToken:   plain("elector_fencing_token", "Fencing token of the own term; 0 when not leading."),
 		observedToken:  plain("elector_observed_token", "Fencing token of the leader as last observed; 0 when it is not known or there is none."),
 		registered:     plain("elector_registered", "Whether the own key stands in the queue (1) or not (0)."),
@@ -48,7 +50,7 @@ func newDesc(name, help string, constant prometheus.Labels, labels ...string) *p
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	g := &m.now
 	for _, d := range []*prometheus.Desc{
-		g.leading, g.state, g.leaseRemaining, g.fencingToken, g.observedToken, g.registered,
+		g.leading, g.state, g.leaseRemaining, g.leaseTTL, g.fencingToken, g.observedToken, g.registered,
 		g.connected, g.eligible, g.checkUp, g.holds, g.certificateEnd, g.loopLag, g.suspended, g.transition, g.status,
 	} {
 		out <- d
@@ -69,6 +71,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(g.state, truth(a.Phase == phase), string(phase))
 	}
 	gauge(g.leaseRemaining, a.LeaseLeft.Seconds())
+	gauge(g.leaseTTL, a.LeaseTTL.Seconds())
 	gauge(g.fencingToken, float64(a.Token))
 	gauge(g.observedToken, float64(a.Leader.Token))
 	gauge(g.registered, truth(a.Registered))

@@ -247,7 +247,8 @@ Usage:
   elector completion bash|zsh|fish                  print a shell's completion
   elector version                                   print the version
 
-Each of these tells more with -h. They ask the elector at --addr, or ELECTOR_ADDR, or 127.0.0.1:4040.
+Each of these tells more with -h. They ask the elector at --addr, or ELECTOR_ADDR, or where
+ELECTOR_HTTP has it listen, or 127.0.0.1:4040.
 
 ` + config.Help() + `
 Exit status: 0 after a clean stop, 1 after a failure, 2 if a setting or the command line is wrong; of the

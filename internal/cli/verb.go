@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/elector-dev/elector/internal/client"
+	"github.com/elector-dev/elector/internal/config"
 )
 
 // The exit statuses of the verbs, beside exitClean (yes, or done) and exitUsage.
@@ -21,7 +23,7 @@ const (
 	exitTimedOut = 4
 )
 
-// defaultAddr is where an elector listens if nothing else is said.
+// defaultAddr is where an elector listens if the environment says nothing else.
 const defaultAddr = "127.0.0.1:4040"
 
 // statusError has the command end with a status. Its text is told; empty text tells nothing.
@@ -48,7 +50,8 @@ type verb struct {
 // ever.
 func newVerb(env []string, use, short, long string, patience time.Duration) *verb {
 	v := &verb{Command: &cobra.Command{Use: use, Short: short, Long: long, Args: noArguments}, env: environment(env)}
-	v.Flags().StringVar(&v.addr, "addr", v.or("ELECTOR_ADDR", defaultAddr), "address of the elector: host:port, http://host:port or unix:/path (ELECTOR_ADDR)")
+	v.Flags().StringVar(&v.addr, "addr", v.or("ELECTOR_ADDR", cmp.Or(config.Reached(v.env["ELECTOR_HTTP"]), defaultAddr)),
+		"address of the elector: host:port, http://host:port or unix:/path (ELECTOR_ADDR, else that of ELECTOR_HTTP)")
 	v.Flags().StringVar(&v.tokenFile, "http-token-file", v.env["ELECTOR_HTTP_TOKEN_FILE"], "file with the bearer token that changes need (ELECTOR_HTTP_TOKEN_FILE)")
 	v.Flags().DurationVar(&v.timeout, "timeout", patience, "how long to try; 0: for ever")
 	v.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -296,6 +297,30 @@ func TestWaitAndThen(t *testing.T) {
 	cmd.Env = append(os.Environ(), "ELECTOR_ADDR="+a)
 	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "leads\n" {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// As in a container, whose health check has the daemon's environment and not its command line.
+func TestVerbsAskWhereTheirEnvironmentHasTheElectorListen(t *testing.T) {
+	log := newLogged(t)
+	start(t, log, nil, "--election=orders", nowhere)
+	address := strings.TrimPrefix(log.address(), "http://")
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		env    []string
+		status int
+	}{
+		{[]string{"ELECTOR_HTTP=" + address}, 0},
+		{[]string{"ELECTOR_HTTP=:" + port}, 0},
+		{[]string{"ELECTOR_HTTP=127.0.0.1:1"}, exitNoAnswer},
+		{[]string{"ELECTOR_HTTP=127.0.0.1:1", "ELECTOR_ADDR=" + address}, 0},
+	} {
+		if status := Run(t.Context(), []string{"check", "--role=live"}, row.env, strings.NewReader(""), io.Discard, io.Discard); status != row.status {
+			t.Errorf("%q: status %d, want %d", row.env, status, row.status)
+		}
 	}
 }
 

@@ -23,6 +23,24 @@ const maxSocketPath = 107
 // UnixSocket is the path of a listener's Unix socket; false for an address of another kind.
 func UnixSocket(address string) (path string, ok bool) { return strings.CutPrefix(address, "unix:") }
 
+// Reached is where a program of this host reaches a listener with the address; empty for one that listens nowhere, or
+// on a port that only the kernel knows.
+func Reached(address string) string {
+	if _, ok := UnixSocket(address); ok {
+		return address
+	}
+	host, port, ok := hostPort(address, 1)
+	switch ip := net.ParseIP(host); {
+	case !ok:
+		return ""
+	case ip != nil && ip.IsUnspecified() && ip.To4() == nil:
+		host = "::1"
+	case everywhere(host):
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
 // listener checks an address to listen on. Port 0 lets the kernel choose one.
 func (v *validation) listener(setting, address string) {
 	if address == "" {

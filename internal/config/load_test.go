@@ -257,3 +257,15 @@ func lineWith(s, start string) string {
 	}
 	return ""
 }
+
+func TestAListenerIsReachedOnItsOwnHost(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:4040": "127.0.0.1:4040", "localhost:1": "localhost:1", "10.1.2.3:80": "10.1.2.3:80",
+		":4040": "127.0.0.1:4040", "0.0.0.0:4040": "127.0.0.1:4040", "[::]:4040": "[::1]:4040", "[fe80::1]:1": "[fe80::1]:1",
+		"unix:/run/elector.sock": "unix:/run/elector.sock", "": "", "127.0.0.1:0": "", "nonsense": "",
+	} {
+		if got := Reached(address); got != want {
+			t.Errorf("%q is reached at %q, want %q", address, got, want)
+		}
+	}
+}

@@ -6,7 +6,7 @@ VERSION := $(or $(VERSION),$(shell git describe --always --dirty --tags 2>/dev/n
 IMAGE   ?= elector:$(VERSION)
 
 # Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
-MODULES := $(dir $(wildcard go.mod */go.mod))
+MODULES := $(dir $(wildcard go.mod */go.mod */*/go.mod))
 
 .PHONY: build test lint demo image prove model mutants chaos chaos-long clean
 

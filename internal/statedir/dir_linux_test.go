@@ -285,9 +285,19 @@ func TestDirectoryThatIsNotThisElectorsAloneIsRefused(t *testing.T) {
 		"the state a link":      {func(b *bench, _ *Self) { b.link(stateName) }, `state.json" is a symbolic link`},
 		"the state a pipe":      {func(b *bench, _ *Self) { b.replace(func(p string) error { return unix.Mkfifo(p, 0o600) }) }, "is not a plain file"},
 		"the state a directory": {func(b *bench, _ *Self) { b.replace(func(p string) error { return os.Mkdir(p, 0o700) }) }, "is not a plain file"},
-		"no such parent":        {func(b *bench, _ *Self) { b.dir = filepath.Join(b.dir, "no", "state") }, "cannot be made"},
-		"a file":                {func(b *bench, _ *Self) { b.dir = b.path(stateName) }, "cannot be opened as a directory"},
-		"cannot be written":     {func(b *bench, _ *Self) { b.block() }, "cannot be written"},
+		"the lock a pipe": {func(b *bench, _ *Self) {
+			must(b.T, errors.Join(os.Remove(b.path(lockName)), unix.Mkfifo(b.path(lockName), 0o600)))
+		}, "is not a plain file"},
+		"the state a socket": {func(b *bench, _ *Self) {
+			b.replace(func(p string) error { return unix.Mknod(p, unix.S_IFSOCK|0o600, 0) })
+		}, "open"},
+		"a link to one of all": {func(b *bench, _ *Self) {
+			shared := b.T.TempDir()
+			must(b.T, errors.Join(os.Chmod(shared, 0o777), os.Rename(b.dir, b.dir+"-own"), os.Symlink(shared, b.dir)))
+		}, "can be written to by others (mode 0777)"},
+		"no such parent":    {func(b *bench, _ *Self) { b.dir = filepath.Join(b.dir, "no", "state") }, "cannot be made"},
+		"a file":            {func(b *bench, _ *Self) { b.dir = b.path(stateName) }, "cannot be opened as a directory"},
+		"cannot be written": {func(b *bench, _ *Self) { b.block() }, "cannot be written"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, as := led(t), as
@@ -304,6 +314,11 @@ func TestDirectoryOfAnotherUserIsRefused(t *testing.T) {
 	b := led(t)
 	must(t, os.Chown(b.dir, 12345, 0))
 	b.refused(self("i9"), "belongs to user 12345")
+	for _, name := range []string{lockName, stateName} { // who may have left it there when all could
+		b := led(t)
+		must(t, os.Chown(b.path(name), 12345, 0))
+		b.refused(self("i9"), name+`" belongs to user 12345`)
+	}
 }
 
 func TestStateThatIsNotAsItWasWrittenIsRefused(t *testing.T) {

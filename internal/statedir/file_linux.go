@@ -86,8 +86,8 @@ func identify(f *os.File) (fileID, error) {
 	return fileID{Device: st.Dev, Inode: st.Ino}, nil
 }
 
-// openFile opens a plain file of the directory that nobody else can write to. It follows no link and waits for no
-// pipe.
+// openFile opens a plain file of the directory that nobody else can write to: the directory may have been open to
+// others once, who left it there. It follows no link and waits for no pipe.
 func openFile(folder *os.File, name string, flags int) (*os.File, error) {
 	full := folder.Name() + "/" + name
 	fd, err := unix.Openat(int(folder.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
@@ -107,6 +107,8 @@ func openFile(folder *os.File, name string, flags int) (*os.File, error) {
 		err = fmt.Errorf("%q is not a plain file: remove it", full)
 	case st.Mode&0o022 != 0:
 		err = fmt.Errorf("%q can be written to by others (mode %04o): look at what it says, then take that right from them with chmod go-w", full, st.Mode&0o7777)
+	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+		err = fmt.Errorf("%q belongs to user %d, and this is user %d: look at what it says, then take it over with chown, or remove it when no process uses it", full, st.Uid, os.Geteuid())
 	default:
 		return f, nil
 	}

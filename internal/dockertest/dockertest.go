@@ -88,17 +88,21 @@ func Elector(t *testing.T) string {
 	return tag
 }
 
-// Etcd makes an image of the etcd server that this module has in its tests, at its version.
-func Etcd(t *testing.T) string {
+// Built makes an image of a command that this module can build: its own, or one of a module that its tests have, such as
+// etcd's server. It compiles here, with the compiler's cache, and not in a container.
+func Built(t *testing.T, command string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "etcd")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "go.etcd.io/etcd/server/v3")
+	program := filepath.Join(t.TempDir(), "program")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, command)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build etcd: %v\n%s", err, out)
+		t.Fatalf("build %s: %v\n%s", command, err, out)
 	}
 	return Programs(t, program)
 }
+
+// Etcd is the server at the version that this module's tests have.
+const Etcd = "go.etcd.io/etcd/server/v3"
 
 // Programs makes an image of files and folders of this machine, with the libraries that those among them need that can be
 // executed. The first one is the entry point. The image ends with the test.
@@ -111,6 +115,8 @@ func Programs(t *testing.T, paths ...string) string {
 	for i, path := range wanted {
 		wanted[i] = strings.TrimPrefix(path, "/")
 	}
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted) // an image takes no file twice
 	entry, err := json.Marshal([]string{paths[0]})
 	if err != nil {
 		t.Fatal(err)

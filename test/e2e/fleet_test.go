@@ -34,7 +34,7 @@ func worker(i int) string                     { return fmt.Sprintf("worker-%d", 
 func elector(worker string) string            { return strings.Replace(worker, "worker", "elector", 1) }
 
 func newFleet(t *testing.T) *fleet {
-	etcdImage, electorImage := dockertest.Etcd(t), dockertest.Elector(t)
+	etcdImage, electorImage := dockertest.Built(t, dockertest.Etcd), dockertest.Elector(t)
 	self, err := os.Executable()
 	must(t, err)
 	workerImage := dockertest.Programs(t, self)

@@ -77,6 +77,9 @@ func (s *story) toLeader(ctx context.Context, what string, act func(*lab.Elector
 
 // rest lets time pass, which is what the picture shows.
 func (s *story) rest(ctx context.Context, seconds int) {
+	if s.err != nil {
+		return
+	}
 	select {
 	case <-time.After(time.Duration(seconds) * time.Second):
 	case <-ctx.Done():

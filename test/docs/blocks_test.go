@@ -149,6 +149,7 @@ func (b block) steps() ([]step, error) {
 		continued = strings.HasSuffix(command, `\`)
 	}
 	for i := range steps {
+		steps[i].want = linesOf(strings.Join(steps[i].want, "\n"))
 		if strings.HasSuffix(strings.TrimSpace(steps[i].command), "&") {
 			steps[i].compare = false // what a background process says comes whenever it likes
 		}

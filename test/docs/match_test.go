@@ -14,6 +14,7 @@ var passing = []struct {
 }{
 	{regexp.MustCompile(`\r$`), ""},
 	{regexp.MustCompile(`[ \t]+$`), ""},
+	{regexp.MustCompile(`(\S) {2,}`), "$1 "}, // columns are as wide as what is in them
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`), "TIME"},
 	{regexp.MustCompile(`^Date: .* GMT$`), "Date: TIME"},
 	{regexp.MustCompile(`^Content-Length: \d+$`), "Content-Length: N"},
@@ -83,6 +84,8 @@ func TestOutputIsComparedButForWhatPasses(t *testing.T) {
 		{"in 2s", "in 3s", false},
 		{"lease 7d7ba208343e0f02", "lease 694d9a3c2b1f0e07", true},
 		{"(.*)", "anything", false},
+		{"w1  leads", "w1     leads ", true},
+		{"  w1", "w1", false},
 	} {
 		if is := matches(linesOf(c.want), linesOf(c.got)); is != c.is {
 			t.Errorf("%q shown, %q seen: a match is %v, want %v", c.want, c.got, is, c.is)

@@ -165,15 +165,6 @@ func (all objects) workloads() []workload {
 	return found
 }
 
-// eachWorkload runs a test for every workload of every example.
-func eachWorkload(t *testing.T, test func(*testing.T, objects, workload)) {
-	for example, all := range examples(t) {
-		for _, w := range all.workloads() {
-			t.Run(example+"/"+w.name(), func(t *testing.T) { test(t, all, w) })
-		}
-	}
-}
-
 // containers returns those of a pod, first those of its start.
 func containers(pod core.PodSpec) []core.Container {
 	return append(append([]core.Container(nil), pod.InitContainers...), pod.Containers...)

@@ -8,7 +8,7 @@ IMAGE   ?= elector:$(VERSION)
 # Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
 MODULES := $(dir $(wildcard go.mod */go.mod */*/go.mod))
 
-.PHONY: build test lint demo image prove model mutants chaos chaos-long clean
+.PHONY: build test lint demo image e2e prove model mutants chaos chaos-long clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/elector \
@@ -63,6 +63,10 @@ demo:
 # The build uses the host's network: a module proxy that this machine reaches only in its own way is reached in the build as well.
 image:
 	docker build --network=host --build-arg VERSION='$(VERSION)' --build-arg GOPROXY="$$($(GO) env GOPROXY)" --tag '$(IMAGE)' .
+
+# Fleets of containers, on networks of their own: the image must be there.
+e2e: image
+	$(GO) test -count=1 -tags e2e -v ./test/e2e ./test/compose
 
 bin/etcdctl: tools/go.mod tools/go.sum
 	CGO_ENABLED=0 $(GO) build -C tools -trimpath -o ../bin/etcdctl go.etcd.io/etcd/etcdctl/v3

@@ -1,3 +1,5 @@
+//go:build e2e
+
 // Package compose runs deploy/compose.yaml.
 package compose
 

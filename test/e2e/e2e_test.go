@@ -1,3 +1,5 @@
+//go:build e2e
+
 // Package e2e runs elector's image as it is meant to be run, beside workers in containers, and takes it through what
 // happens to a fleet.
 package e2e

@@ -139,7 +139,7 @@ func ofTheAnswer() []mutant {
 			},
 			[]catcher{model("preempted-readers", "a no is final")}},
 		{"boot clock", "the clock counts the time in which the host is suspended",
-			[]edit{{boottimeGo, "return read(unix.CLOCK_BOOTTIME)", "return read(unix.CLOCK_MONOTONIC)"}},
+			[]edit{{boottimeGo, "Duration { return read(unix.CLOCK_BOOTTIME) }\n", "Duration { return read(unix.CLOCK_MONOTONIC) }\n"}},
 			[]catcher{namedTest("./cmd/elector", "TestExpiryCountsOnTheBootClockOfItsNamespace",
 				"evaluated at .* in a namespace")}},
 		{"join before release", "work has ended before the key is given up",

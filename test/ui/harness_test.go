@@ -65,6 +65,9 @@ type elector struct {
 	log        bytes.Buffer
 }
 
+// wellFile is in the working directory of each elector: its worker is well.
+const wellFile = "worker-is-well"
+
 // startElector starts a process, which ends with the test, and waits until it stands in the election.
 func startElector(t *testing.T, etcd *devetcd.Embedded, name string, flags ...string) *elector {
 	t.Helper()
@@ -74,11 +77,13 @@ func startElector(t *testing.T, etcd *devetcd.Embedded, name string, flags ...st
 	must(t, err)
 	exe, err := os.Executable()
 	must(t, err)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, wellFile), nil, 0o600))
 	e := &elector{Client: c, name: name, addr: addr}
 	cmd := exec.Command(exe, slices.Concat([]string{
-		"--election", "mail", "--id", name, "--ttl", "6s", "--answer-max", "1s", "--http", addr, "--etcd-endpoints", strings.Join(etcd.Endpoints(), ","),
+		"--election", "mail", "--id", name, "--ttl", "10s", "--answer-max", "1s", "--http", addr, "--etcd-endpoints", strings.Join(etcd.Endpoints(), ","),
 	}, flags)...)
-	cmd.Env, cmd.Stderr, cmd.Dir = append(os.Environ(), asElector+"=yes"), &e.log, t.TempDir()
+	cmd.Env, cmd.Stderr, cmd.Dir = append(os.Environ(), asElector+"=yes"), &e.log, dir
 	e.process, err = proc.Start(cmd)
 	must(t, err)
 	t.Cleanup(func() {
@@ -207,6 +212,7 @@ func (w *tab) press(selector, keys string) {
 	w.do(chromedp.Focus(chromedp.CSS(selector)), chromedp.KeyEvent(keys))
 }
 
+// picture is where one goes: into the folder that UI_PICTURES names, if it names one.
 func picture(t *testing.T, name string) string {
 	dir := os.Getenv("UI_PICTURES")
 	if dir == "" {

@@ -97,6 +97,7 @@ func TestResignIsConfirmedByKeyboardAndWorks(t *testing.T) {
 func TestTransferGoesToTheChosenAndDrainSaysItsReason(t *testing.T) {
 	leader, follower := pair(t)
 	page := browse(t, leader, "127.0.0.1")
+	page.expected = append(page.expected, "/candidates") // which etcd may have to wait for, between two sessions
 	page.until("!document.getElementById('transfer').disabled")
 	page.press("#transfer", kb.Enter)
 	page.until("document.getElementById('ask-choice').value === 'green'")

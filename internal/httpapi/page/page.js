@@ -42,13 +42,23 @@ function facts(list, pairs) {
 
 function span(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
+  if (ms < 10000) return (Math.max(0, ms) / 1000).toFixed(1) + ' s';
   if (s < 60) return s + ' s';
   if (s < 3600) return Math.floor(s / 60) + ' min ' + s % 60 + ' s';
   if (s < 86400) return Math.floor(s / 3600) + ' h ' + Math.floor(s % 3600 / 60) + ' min';
   return Math.floor(s / 86400) + ' d ' + Math.floor(s % 86400 / 3600) + ' h';
 }
 
-const when = t => t === null ? '' : new Date(t).toLocaleString();
+// A time of today needs no date.
+function when(t) {
+  if (t === null) return '';
+  const at = new Date(t), iso = d => d.getFullYear() + '-' + String(d.getMonth() + 1).padStart(2, '0') + '-' + String(d.getDate()).padStart(2, '0');
+  const time = at.toLocaleTimeString([], { hour12: false });
+  return iso(at) === iso(new Date()) ? time : iso(at) + ' ' + time;
+}
+
+// cells are a row's; those of the columns in long may take several lines.
+const cells = (words, ...long) => words.map((w, i) => element('td', w, long.includes(i) ? 'long' : ''));
 
 // The stream.
 
@@ -95,7 +105,7 @@ function show() {
   document.title = s.identity + ' · ' + s.election;
   const why = inWords(s.cause);
   text(at('why'), s.ineligible_reason || (why && 'Because ' + why + '.'));
-  const lease = s.lease.id === '' ? 'none' : s.lease.id + ', ' + s.lease.ttl_ms / 1000 + ' s, renewed ' + (s.lease.since_renewal_ms / 1000).toFixed(1) + ' s ago';
+  const lease = s.lease.id === '' ? 'none' : s.lease.ttl_ms / 1000 + ' s without a renewal';
   const rows = [['Fencing token', s.leading ? String(s.token) : 'none'], ['In this state since', when(s.since)], ['Lease', lease],
     ['etcd', s.connected ? 'answers' : 'does not answer'], ['In the queue', s.registered ? 'yes' : 'no']];
   if (s.refusal) rows.push(['Refused', s.refusal]);
@@ -139,13 +149,14 @@ function look() {
 }
 
 async function readQueue() {
+  if (page.status.lease.id === '' && page.status.state === 'connecting') return; // there is nobody to ask yet
   try {
     const queue = await (await read('/candidates')).json();
     page.queue = queue.candidates;
     at('queue-rows').replaceChildren(...queue.candidates.map(c => {
       const row = element('tr', undefined, c.self ? 'self' : '');
       const name = c.identity + (c.self ? ' (this one)' : '') + (c.duplicate ? ' — another process has the same name' : '') + (c.incarnation === '' ? ' — no elector' : '');
-      row.append(...[String(c.position), name, String(c.token), when(c.since), c.version].map(words => element('td', words)));
+      row.append(...cells([String(c.position), name, String(c.token), when(c.since), c.version], 1));
       return row;
     }));
     const more = queue.total - queue.candidates.length;
@@ -166,7 +177,8 @@ async function readTerms() {
     at('term-rows').replaceChildren(...latest.map(t => {
       const row = element('tr');
       const end = t.to === null ? Date.now() : Date.parse(t.to);
-      row.append(...[t.identity, String(t.token), when(t.from), span(end - Date.parse(t.from)) + (t.to === null ? ' so far' : ''), t.to === null ? '' : inWords(t.cause) || 'not known here'].map(words => element('td', words)));
+      const length = span(end - Date.parse(t.from)) + (t.to === null ? ' so far' : '');
+      row.append(...cells([t.identity, String(t.token), when(t.from), length, t.to === null ? '' : inWords(t.cause) || 'not known here'], 0, 4));
       return row;
     }));
     text(at('terms-note'), terms.length === 0 ? 'No term has been seen yet.' : terms.length > shownTerms ? 'The latest ' + shownTerms + ' of ' + terms.length + '.' : '');
@@ -177,7 +189,7 @@ async function readTerms() {
 
 function drawLanes(terms) {
   const now = Date.now();
-  const start = Math.min(now - 60000, ...terms.map(t => Date.parse(t.from)));
+  const start = Math.min(now - 10000, ...terms.map(t => Date.parse(t.from)));
   const names = [...new Set(terms.map(t => t.identity))].sort();
   at('lanes').replaceChildren(...names.map((name, i) => {
     const lane = element('div', undefined, 'lane'), strip = element('div');

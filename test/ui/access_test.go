@@ -45,7 +45,7 @@ const structure = `(() => {
 	if (!document.title) found.push('no title');
 	for (const e of document.querySelectorAll('input, select')) if (!e.labels.length) found.push('no label at ' + e.id);
 	for (const e of document.querySelectorAll('[aria-labelledby]')) if (!document.getElementById(e.getAttribute('aria-labelledby'))) found.push('nothing labels ' + e.id);
-	for (const e of document.querySelectorAll('section')) if (!e.getAttribute('aria-labelledby')) found.push('a section without a name');
+	for (const e of document.querySelectorAll('section')) if (!e.getAttribute('aria-labelledby') && !e.getAttribute('aria-label')) found.push('a section without a name');
 	for (const e of document.querySelectorAll('table')) if (!e.querySelector('th[scope]')) found.push('a table without headings');
 	for (const e of document.querySelectorAll('button')) if (e.checkVisibility() && e.getBoundingClientRect().height < 24) found.push('too small to touch: ' + e.id);
 	if (document.documentElement.scrollWidth > document.documentElement.clientWidth) found.push('the page is wider than its window by ' + (document.documentElement.scrollWidth - document.documentElement.clientWidth));

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is the longest that a test waits for anything.
-const patience = time.Minute
+const patience = 90 * time.Second
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -131,8 +131,15 @@ type tab struct {
 	expected []string // what may be complained of, since a test brings it about
 }
 
-// browse opens the page of an elector under a name of its host. What the browser or the page complains of fails the test.
+// browse opens the page of an elector under a name of its host.
 func browse(t *testing.T, e *elector, host string) *tab {
+	t.Helper()
+	_, port, _ := strings.Cut(e.addr, ":")
+	return open(t, "http://"+host+":"+port+"/ui", "#link", "live")
+}
+
+// open opens a page and waits until it has some words. What the browser or the page complains of fails the test.
+func open(t *testing.T, url, selector, words string) *tab {
 	t.Helper()
 	path := testenv.Command(t, "chromium")
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
@@ -158,9 +165,8 @@ func browse(t *testing.T, e *elector, host string) *tab {
 		stop()
 		heard.Wait()
 	})
-	_, port, _ := strings.Cut(e.addr, ":")
-	w.do(chromedp.Navigate("http://" + host + ":" + port + "/ui"))
-	w.see("#link", "live")
+	w.do(chromedp.Navigate(url))
+	w.see(selector, words)
 	return w
 }
 
@@ -195,7 +201,7 @@ func (w *tab) until(condition string) {
 		const look = () => %s ? done('') : performance.now() > end ? done(document.body.innerText) : requestAnimationFrame(look);
 		look();
 	})`
-	if text := ask[string](w, fmt.Sprintf(loop, (patience/2).Milliseconds(), condition)); text != "" {
+	if text := ask[string](w, fmt.Sprintf(loop, (patience-time.Second).Milliseconds(), condition)); text != "" {
 		w.t.Fatalf("never seen: %s; the page has:\n%s", condition, text)
 	}
 }

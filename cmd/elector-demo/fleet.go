@@ -86,7 +86,7 @@ func newFleet(j *journal, g *ground, counter string, ttl time.Duration) (*fleet,
 		}
 		if i == len(names)-1 {
 			e.args[0] = "run"
-			e.args = append(append(e.args, "--restart", "always", "--"), supervisedWorker(exe, name, counter)...)
+			e.args = append(append(e.args, "--restart", "always", "--stop-grace", "200ms", "--"), supervisedWorker(exe, name, counter)...)
 		} else {
 			e.holds = holdingWorker(exe, name, counter, e.url).Args
 		}

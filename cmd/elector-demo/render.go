@@ -144,17 +144,19 @@ func members(v view) []span {
 	return spans
 }
 
-// hints says how to see the same from another terminal.
+// hints says where to see the same in a browser and, if there is room, from another terminal.
 func (f *frame) hints(v view) {
 	if v.page != "" {
-		f.add(styled(dim, " Look: "), text("%s", v.page), styled(dim, "  # everything, in a browser"))
+		f.add(text(" Look: %s", v.page), styled(dim, "  # all of it, in a browser"))
 	}
 	for i, r := range v.rows {
 		label := "       "
 		if i == 0 {
 			label = " Ask:  "
 		}
-		f.add(styled(dim, "%s", label), text("curl -i %s/leader", r.url), styled(dim, "  # %s, process %s", r.name, number(int64(r.pid))))
+		if f.height >= 30 {
+			f.add(styled(dim, "%s", label), text("curl -i %s/leader", r.url), styled(dim, "  # %s, process %s", r.name, number(int64(r.pid))))
+		}
 	}
 	f.add()
 }

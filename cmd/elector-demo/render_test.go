@@ -46,6 +46,8 @@ func TestRenderedFrames(t *testing.T) {
 	s.clock = ms(1300)
 	golden(t, "leading", render(s.look(1), 80, 24, false))
 	golden(t, "colour", render(s.look(1), 80, 24, true))
+	s.page = "http://127.0.0.1:8080"
+	golden(t, "tall", render(s.look(1), 80, 32, false))
 
 	s.do(0, 1400, actFreeze)
 	s.memberIs(memberName(1), ended)

@@ -4,14 +4,16 @@
 GO      ?= go
 VERSION := $(or $(VERSION),$(shell git describe --always --dirty --tags 2>/dev/null),unknown)
 IMAGE   ?= elector:$(VERSION)
+BINARY  ?= bin/elector
+DEB_ARCH ?= $(shell $(GO) env GOARCH)
 
 # Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
 MODULES := $(dir $(wildcard go.mod */go.mod */*/go.mod))
 
-.PHONY: build test lint demo image e2e prove model mutants chaos chaos-long clean
+.PHONY: build test lint demo image deb e2e prove model mutants chaos chaos-long clean
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/elector \
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BINARY) \
 		-ldflags '-s -w -X github.com/elector-dev/elector/internal/cli.version=$(VERSION)' ./cmd/elector
 
 test: bin/etcdctl
@@ -64,15 +66,23 @@ demo:
 image:
 	docker build --network=host --build-arg VERSION='$(VERSION)' --build-arg GOPROXY="$$($(GO) env GOPROXY)" --tag '$(IMAGE)' .
 
-# Fleets of containers, on networks of their own: the image must be there.
+# For Debian and what is made of it: make deb DEB_ARCH=arm64 makes the other one.
+deb: bin/nfpm
+	GOOS=linux GOARCH='$(DEB_ARCH)' $(MAKE) build VERSION='$(VERSION)' BINARY=bin/deb/elector
+	GO='$(GO)' deploy/deb/make '$(VERSION)' '$(DEB_ARCH)'
+
+# Fleets of containers, and a host that the Debian package is installed on: the image to compile in must be there (.ci/base-image).
 e2e: image
-	$(GO) test -count=1 -tags e2e -v ./test/e2e ./test/compose
+	$(GO) test -count=1 -tags e2e -p 3 -v ./test/e2e ./test/compose ./test/deb
 
 bin/etcdctl: tools/go.mod tools/go.sum
 	CGO_ENABLED=0 $(GO) build -C tools -trimpath -o ../bin/etcdctl go.etcd.io/etcd/etcdctl/v3
 
 bin/staticcheck: tools/go.mod tools/go.sum
 	CGO_ENABLED=0 $(GO) build -C tools -trimpath -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+
+bin/nfpm: tools/nfpm/go.mod tools/nfpm/go.sum
+	CGO_ENABLED=0 $(GO) build -C tools/nfpm -trimpath -o ../../bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
 
 clean:
 	rm -rf bin

@@ -69,15 +69,7 @@ func Start(t *testing.T, name string, args ...string) {
 func Elector(t *testing.T) string {
 	t.Helper()
 	makeCommand := testenv.Command(t, "make")
-	dockerfile, err := os.ReadFile(Root + "/Dockerfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := regexp.MustCompile(`(?m)^ARG GO_IMAGE=(.+)$`).FindSubmatch(dockerfile)
-	if base == nil {
-		t.Fatal("the Dockerfile names no GO_IMAGE")
-	}
-	testenv.Image(t, string(base[1])) // a test does not download hundreds of megabytes unasked
+	Base(t)
 	tag := Name()
 	cmd := exec.Command(makeCommand, "--no-print-directory", "image", "IMAGE="+tag)
 	cmd.Dir = Root
@@ -88,9 +80,30 @@ func Elector(t *testing.T) string {
 	return tag
 }
 
-// Built makes an image of a command that this module can build: its own, or one of a module that its tests have, such as
-// etcd's server. It compiles here, with the compiler's cache, and not in a container.
+// Base returns the name of the image that the Dockerfile compiles in, Debian with Go, which is there.
+func Base(t *testing.T) string {
+	t.Helper()
+	dockerfile, err := os.ReadFile(Root + "/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := regexp.MustCompile(`(?m)^ARG GO_IMAGE=(.+)$`).FindSubmatch(dockerfile)
+	if base == nil {
+		t.Fatal("the Dockerfile names no GO_IMAGE")
+	}
+	testenv.Image(t, string(base[1])) // a test does not download hundreds of megabytes unasked
+	return string(base[1])
+}
+
+// Built makes an image of a command that this module can build.
 func Built(t *testing.T, command string) string {
+	t.Helper()
+	return Programs(t, Compiled(t, command))
+}
+
+// Compiled builds a command of this module's, or of one that its tests have, such as etcd's server, and returns its path.
+// It needs nothing of the system that it is run on. It compiles here, with the compiler's cache, and not in a container.
+func Compiled(t *testing.T, command string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, command)
@@ -98,7 +111,7 @@ func Built(t *testing.T, command string) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", command, err, out)
 	}
-	return Programs(t, program)
+	return program
 }
 
 // Etcd is the server at the version that this module's tests have.

@@ -16,6 +16,7 @@ import (
 
 // What the manifests say is said to the programs themselves.
 func TestElectorAndEtcdRunByTheirManifests(t *testing.T) {
+	t.Parallel()
 	built := examples(t)
 	bin := programs(t)
 	newNode := func(t *testing.T, files ...objects) *node {
@@ -112,7 +113,7 @@ func get(t *testing.T, url string) int {
 }
 
 // etcdServes runs the members of the example by their manifest, the Job that makes users by its script, and an elector by
-// the worker's. Then it asks who may do what.
+// the worker's, and its worker beside it. Then it asks who may do what.
 func etcdServes(t *testing.T, n *node, built map[string]objects) {
 	members, setup := built["etcd"].workloads()[0], built["etcd"].workloads()[1]
 	free := ports(t, 9)
@@ -146,11 +147,13 @@ func etcdServes(t *testing.T, n *node, built map[string]objects) {
 
 	w := built["worker"].workloads()[0]
 	c := *elector(w.pod.Spec)
-	socket := "unix:" + filepath.Join(t.TempDir(), "elector")
+	address := ports(t, 1)[0]
 	cmd := n.command(t.Context(), "worker-a", w, c, append([]string{filepath.Join(n.bin, "elector")}, settings(c)...)...)
-	cmd.Args = append(cmd.Args, "--http="+socket, "--probe-http=")
+	cmd.Args = append(cmd.Args, "--http="+address, "--probe-http=")
 	n.start("worker-a", cmd)
-	n.run(exec.CommandContext(t.Context(), filepath.Join(n.bin, "elector"), "wait", "--leader", "--addr="+socket, "--timeout=1m"))
+	n.run(exec.CommandContext(t.Context(), filepath.Join(n.bin, "elector"), "wait", "--leader", "--addr="+address, "--timeout=1m"))
+	script(t, n, "worker-a's worker", w, address)
+	n.until("worker-a's worker", func(said string) bool { return strings.HasPrefix(said, "working with token ") })
 
 	for _, ask := range []struct{ who, args, want string }{
 		{"nobody", "get /elector/elector-example/worker/ --prefix --keys-only", "user name is empty"},

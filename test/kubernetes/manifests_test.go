@@ -1,6 +1,6 @@
 // Package kubernetes holds no code: its tests build the manifests of deploy/kubernetes as kustomize does, judge them as
-// the API server, the Pod Security admission and elector itself do, run the example's etcd by its own manifest, and let
-// Kubernetes' own controllers roll the examples out. It needs no cluster.
+// the API server, the Pod Security admission and elector itself do, run the example's etcd by its own manifest and its
+// worker's script with busybox, and go through every update step by step. It needs no cluster.
 package kubernetes
 
 import (

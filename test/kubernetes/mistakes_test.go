@@ -50,6 +50,8 @@ var mistakes = []struct{ name, file, old, new, said string }{
 	{"a budget that holds every pod", "examples/base/pdb.yaml", "maxUnavailable: 1", "minAvailable: 3", "no node with one can be drained"},
 	{"a Service of no pods", "examples/leader-ready/service.yaml", "app.kubernetes.io/name: api", "app.kubernetes.io/name: ap", "Service/api selects no pods"},
 	{"a monitor of a port that is not there", "examples/monitoring/pod-monitor.yaml", "port: elector-probe", "port: metrics", "wants port metrics"},
+	{"an update of which each pod waits for the lead", "component/sidecar.yaml", "httpGet: {path: /readyz,", "httpGet: {path: \"/readyz?role=leader\",", "Deployment/worker: its update waits for the lead, which waits for the update: 1 new and 3 old pods"},
+	{"a StatefulSet's update of which each pod waits for the lead", "component/sidecar.yaml", "httpGet: {path: /readyz,", "httpGet: {path: \"/readyz?role=leader\",", "pod 2 is new and does not become ready while pod 0 leads"},
 	{"an update that waits for the lead", "examples/leader-ready/deployment.yaml", "maxUnavailable: 100%", "maxUnavailable: 50%", "waits for the lead"},
 	{"a policy without names", "examples/network-policy/network-policy.yaml", "  - ports: # names, wherever they are resolved\n    - {port: 53, protocol: UDP}\n", "  - ports:\n", "the cluster's DNS at 53/UDP: passes is false"},
 	{"a policy that keeps Prometheus out", "examples/network-policy/network-policy.yaml", "port: 4041", "port: 4040", "at 4041/TCP: passes is false"},
@@ -60,6 +62,7 @@ var mistakes = []struct{ name, file, old, new, said string }{
 }
 
 func TestMistakesInManifestsAreNoticed(t *testing.T) {
+	t.Parallel()
 	sound := t.TempDir()
 	if err := copyManifests(sound); err != nil {
 		t.Fatal(err)

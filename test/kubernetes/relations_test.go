@@ -138,10 +138,16 @@ func selectors(all objects) []string {
 
 // ready is how many pods of a workload are ready when all is well.
 func (w workload) ready() int {
-	if c := elector(w.pod.Spec); c != nil && strings.Contains(c.ReadinessProbe.HTTPGet.Path, "role=leader") {
+	if !w.standbysReady() {
 		return 1
 	}
 	return w.replicas
+}
+
+// standbysReady tells whether pods become ready without leading.
+func (w workload) standbysReady() bool {
+	c := elector(w.pod.Spec)
+	return c == nil || !strings.Contains(c.ReadinessProbe.HTTPGet.Path, "role=leader")
 }
 
 // budgets does the sum of the disruption controller: what is ready less what has to be.
@@ -166,32 +172,6 @@ func budgets(all objects) []string {
 			}
 			if w.ready() <= needed {
 				sentence(&wrong, "PodDisruptionBudget/%s wants %d of %d ready pods of %s, so that no node with one can be drained", b.Name, needed, w.ready(), w.name())
-			}
-		}
-	}
-	return wrong
-}
-
-// updates wants one that is under way to need no pod that cannot become ready while another leads. That it then comes to its end is
-// shown by the controllers themselves, elsewhere.
-func updates(all objects) []string {
-	var wrong []string
-	for _, w := range all.workloads() {
-		if w.ready() == w.replicas {
-			continue
-		}
-		switch o := w.object.(type) {
-		case *apps.Deployment:
-			n := 0
-			if r := o.Spec.Strategy.RollingUpdate; r != nil && r.MaxUnavailable != nil {
-				n, _ = intstr.GetScaledValueFromIntOrPercent(r.MaxUnavailable, w.replicas, false) // validated already
-			}
-			if n < w.replicas && o.Spec.Strategy.Type != apps.RecreateDeploymentStrategyType {
-				sentence(&wrong, "%s can do without %d of %d pods, so that its update waits for the lead, which waits for the update", w.name(), n, w.replicas)
-			}
-		case *apps.StatefulSet:
-			if o.Spec.UpdateStrategy.Type != apps.OnDeleteStatefulSetStrategyType || o.Spec.PodManagementPolicy != apps.ParallelPodManagement {
-				sentence(&wrong, "%s waits for pods that become ready only when they lead", w.name())
 			}
 		}
 	}

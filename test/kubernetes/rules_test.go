@@ -26,7 +26,7 @@ var rules = []rule{
 	{"the memory that Go aims at is below the limit", eachPod(memory)},
 	{"selectors find pods, and ports that these have", each(selectors)},
 	{"a budget lets every node be drained", each(budgets)},
-	{"updates of pods of which only the leader is ready need none to be ready", each(updates)},
+	{"an update comes to its end, whoever leads meanwhile", eachPod(updates)},
 	{"policies let through what electors, etcd and Prometheus need", traffic},
 	{"every election of an example has its role in etcd", elections},
 }

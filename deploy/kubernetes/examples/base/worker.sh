@@ -15,8 +15,9 @@ number() { echo "$yes" | sed -n 's/.*"'"$1"'":\([0-9]*\).*/\1/p'; }
 
 while :; do
 	asked=$(now)
-	# A 503, or no answer, is a no. -T bounds the wait; the grace period is longer.
-	if yes=$(wget -q -T 1 -O - http://127.0.0.1:4040/leader 2>/dev/null); then
+	# A 503, or no answer within a second, is a no. (With wget -T, which would bound the wait too, some busyboxes crash; of a
+	# program that has been ended the shell would tell, if it were not for exit.)
+	if yes=$(timeout 1 wget -q -O - http://127.0.0.1:4040/leader 2>/dev/null || exit 1); then
 		token=$(number token) certain=$(number expires_in_ms)
 		# Work goes here. It ends before the yes does, and whoever stores its effect refuses a smaller token.
 		if [ -n "$certain" ] && [ $(($(now) + 200)) -lt $((asked + certain)) ]; then

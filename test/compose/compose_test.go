@@ -44,6 +44,10 @@ func TestHAProxyServesThroughTheOneLeaderOfTheComposition(t *testing.T) {
 	p.until("Prometheus sees three electors, one of which leads", func() bool {
 		return p.query(prometheus, "count(up == 1)") == "3" && p.query(prometheus, "sum(elector_leading)") == "1"
 	})
+	p.until("Prometheus has gone through all alerts, of which none fires", func() bool {
+		evaluated, firing := p.alerts(prometheus)
+		return evaluated["ElectorNoLeader"] && len(evaluated) >= 10 && len(firing) == 0
+	})
 
 	for _, what := range []string{"elector", "worker"} {
 		old, began := leader, time.Now()

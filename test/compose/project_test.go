@@ -196,6 +196,39 @@ func (p *project) query(prometheus, expression string) string {
 	return value
 }
 
+// alerts are those that a Prometheus has evaluated without an error, and which of them fire. While one is still to be
+// evaluated there are none.
+func (p *project) alerts(prometheus string) (evaluated map[string]bool, firing []string) {
+	resp, err := p.client.Get(prometheus + "/api/v1/rules?type=alert")
+	if err != nil {
+		return nil, nil
+	}
+	defer resp.Body.Close()
+	var found struct {
+		Data struct {
+			Groups []struct {
+				Rules []struct{ Name, Health, State string }
+			}
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&found); err != nil {
+		return nil, nil
+	}
+	evaluated = make(map[string]bool)
+	for _, group := range found.Data.Groups {
+		for _, rule := range group.Rules {
+			if rule.Health != "ok" {
+				return nil, nil
+			}
+			evaluated[rule.Name] = true
+			if rule.State == "firing" {
+				firing = append(firing, rule.Name)
+			}
+		}
+	}
+	return evaluated, firing
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -80,7 +80,9 @@ func judge(t *testing.T, acts []act) {
 func workers(t *testing.T) map[string]func(*post) []string {
 	t.Helper()
 	goWorker := filepath.Join(t.TempDir(), "worker-go")
-	if out, err := exec.Command("go", "build", "-o", goWorker, "./worker-go").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-o", goWorker, "./worker-go")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	python, node := testenv.Command(t, "python3"), testenv.Command(t, "node")

@@ -97,10 +97,11 @@ func campaign(ctx context.Context, opts options, s *screen) (kept bool, err erro
 	return true, nil
 }
 
-// build makes the elector of this module.
+// build makes the elector of this module, in the way in which it is made for others, so that much of it has been compiled.
 func build(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "elector")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/elector-dev/elector/cmd/elector")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/elector-dev/elector/cmd/elector")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the elector (or give --program): %w\n%s", err, out)
 	}

@@ -112,13 +112,14 @@ func follow(t *testing.T, sh *shell, blocks []block) {
 	}
 }
 
-// programs builds what the documents take for installed, and returns the directory.
+// programs builds what the documents take for installed, in the way that all but the tests themselves are built, and
+// returns the directory.
 func programs(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
 	for name, pkg := range map[string]string{"elector": "./cmd/elector", "etcd": "go.etcd.io/etcd/server/v3"} {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(bin, name), pkg)
-		cmd.Dir = root
+		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(bin, name), pkg)
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v: %s", name, err, out)
 		}

@@ -118,7 +118,7 @@ func goEnv(t *testing.T) []string {
 	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH"}
 	out, err := exec.Command("go", append([]string{"env"}, names...)...).Output()
 	must(t, err)
-	env := []string{"GOPROXY=off"}
+	env := []string{"GOPROXY=off", "CGO_ENABLED=0", "GOFLAGS=-trimpath"}
 	for i, value := range linesOf(string(out)) {
 		env = append(env, names[i]+"="+value)
 	}

@@ -26,8 +26,8 @@ func startDemo(t *testing.T, args ...string) demo {
 	t.Helper()
 	testenv.Command(t, "chromium")
 	exe := filepath.Join(t.TempDir(), "elector-demo")
-	build := exec.Command("go", "build", "-o", exe, "./cmd/elector-demo")
-	build.Dir = filepath.Join("..", "..")
+	build := exec.Command("go", "build", "-trimpath", "-o", exe, "./cmd/elector-demo")
+	build.Dir, build.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

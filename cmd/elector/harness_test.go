@@ -50,7 +50,8 @@ const (
 	patience = 60 * time.Second
 )
 
-// etcd is three member processes and a client for the operator's hands.
+// etcd is three member processes and a client for the operator's hands. Without members, the arguments of an elector name
+// its endpoints.
 type etcd struct {
 	*devetcd.Cluster
 	client *clientv3.Client
@@ -104,10 +105,10 @@ func (e *etcd) startUnder(t *testing.T, wrap []string, id string, args ...string
 // launch is startUnder with the word for what the elector is to do.
 func (e *etcd) launch(t *testing.T, wrap []string, verb, id string, args ...string) *process {
 	t.Helper()
-	args = append([]string{
-		verb, "--election", "e2e", "--id", id, "--ttl", ttl.String(), "--http", "127.0.0.1:0",
-		"--log-format", "json", "--etcd-endpoints", strings.Join(e.Endpoints(), ","),
-	}, args...)
+	args = append([]string{verb, "--election", "e2e", "--id", id, "--ttl", ttl.String(), "--http", "127.0.0.1:0", "--log-format", "json"}, args...)
+	if e.Cluster != nil {
+		args = append(args[:1:1], append([]string{"--etcd-endpoints", strings.Join(e.Endpoints(), ",")}, args[1:]...)...)
+	}
 	argv := append(append(slices.Clone(wrap), os.Args[0]), args...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	must(t, err)
@@ -174,6 +175,7 @@ func (p *process) awaitExit() int {
 type answer struct {
 	httpapi.Status
 	Name           string // of "/"
+	Hint           string // of an error
 	code           int
 	header         http.Header
 	sent, received time.Duration

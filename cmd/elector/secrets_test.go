@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -58,6 +59,7 @@ func TestPlantedSecretsAreFoundNowhere(t *testing.T) {
 	late := e.start(t, "w3", append(settings[:2:2], "--etcd-user", "worker", "--etcd-password-file", password,
 		"--etcd-cacert", files.CACert, "--etcd-cert", files.ClientCert, "--etcd-key", files.ClientKey)...)
 	late.awaitLog("--etcd-password-file")
+	told["w3/status"] = fmt.Sprintf("%+v", late.await("telling the refusal", "/status", func(a answer) bool { return a.Refusal != "" }))
 	must(t, syscall.Kill(p.PID(), syscall.SIGQUIT)) // Go tells of every goroutine then
 	p.awaitExit()
 	for _, q := range []*process{p, sick, late} {

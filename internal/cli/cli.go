@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,6 +26,17 @@ const (
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// mistake makes a usageError of an error about a file that a setting names, unless whoever has written the setting has no
+// part in it: a disk that fails, or a lack of descriptors or memory, is a failure as any other.
+func mistake(err error) error {
+	for _, no := range []syscall.Errno{syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ESTALE, syscall.EINTR, syscall.ETIMEDOUT} {
+		if errors.Is(err, no) {
+			return err
+		}
+	}
+	return usageError{err}
+}
 
 // Run runs the elector command and returns its exit status. args are the arguments without the
 // program's name, env is as os.Environ returns it. The daemon runs until ctx ends and has then wound

@@ -73,7 +73,7 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 		Requests:     m.Request,
 	})
 	if err != nil {
-		return nil, usageError{err}
+		return nil, mistake(err)
 	}
 	grace := time.Duration(0)
 	if guarded {
@@ -113,7 +113,7 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 	}
 	if cfg.HTTPTokenFile != "" {
 		if err := httpapi.CheckTokenFile(cfg.HTTPTokenFile); err != nil {
-			return nil, usageError{err}
+			return nil, mistake(err)
 		}
 	}
 	if err := statusfile.Check(cfg.StatusFile, cfg.LeaderFile); err != nil {
@@ -211,6 +211,10 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, from sourc
 	})
 	group.Go(func() error { return d.hooks.Run(context.Background()) }) // to the elector's end
 	group.Go(func() error { d.checks.run(ended); return nil })
+	group.Go(func() error {
+		d.store.Attend(ended, func(why string) { _ = d.elector.Forewarn(context.Background(), why) }) // an elector that has ended needs no word
+		return nil
+	})
 	group.Go(func() error { d.reloads(hangups, ended, cfg, from, level, log); return nil })
 	if files != nil {
 		group.Go(func() error { return files.Run(context.Background()) }) // to the elector's end

@@ -84,6 +84,9 @@ func showStatus(w io.Writer, s *client.Status, colours bool) error {
 		value = "revision " + strconv.FormatInt(s.ValueRevision, 10)
 	}
 	rows = append(rows, []string{"lease", lease}, []string{"etcd", contact(s)}, []string{"value", value})
+	if s.Refusal != "" {
+		rows = append(rows, []string{"refusal", plain(s.Refusal)})
+	}
 	return table(w, rows...)
 }
 

@@ -24,6 +24,7 @@ type Status struct {
 	Eligible          bool      `json:"eligible"`
 	IneligibleReason  string    `json:"ineligible_reason"`
 	Connected         bool      `json:"connected"`
+	Refusal           string    `json:"refusal"`
 	Cause             string    `json:"cause"`
 	Since             time.Time `json:"since"`
 	Seq               uint64    `json:"seq"`

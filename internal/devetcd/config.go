@@ -25,6 +25,7 @@ type memberConfig struct {
 	ClientURL       string
 	PeerURL         string
 	InitialCluster  string
+	Existing        bool // it joins a cluster that runs
 	Heartbeat       time.Duration
 	ElectionTimeout time.Duration
 	Fsync           bool
@@ -97,6 +98,9 @@ func (c memberConfig) embedConfig() (*embed.Config, error) {
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*clientURL}, []url.URL{*clientURL}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peerURL}, []url.URL{*peerURL}
 	cfg.InitialCluster = c.InitialCluster
+	if c.Existing {
+		cfg.ClusterState = embed.ClusterStateFlagExisting
+	}
 	cfg.TickMs = uint(c.Heartbeat.Milliseconds())
 	cfg.ElectionMs = uint(c.ElectionTimeout.Milliseconds())
 	cfg.UnsafeNoFsync = !c.Fsync

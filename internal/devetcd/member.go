@@ -16,8 +16,9 @@ import (
 
 // Member is one member process of a Cluster. Its methods are safe for concurrent use.
 type Member struct {
-	config memberConfig
-	wrap   []string
+	config  memberConfig
+	wrap    []string
+	removed bool // from the cluster
 
 	mu   sync.Mutex    // guards proc; held while a process is started
 	proc *proc.Process // the newest; never nil once StartProcesses has returned

@@ -78,6 +78,33 @@ func NewTLSFiles(dir, clientCN string, ips ...string) (*TLSFiles, error) {
 	return f, nil
 }
 
+// Issue has the authority of these files sign a certificate with the given common name and life, good for clients and
+// for servers on the given IP addresses. It writes name.crt and name.key to dir and returns their paths.
+func (f *TLSFiles) Issue(dir, name, cn string, from, to time.Time, ips ...string) (cert, key string, err error) {
+	ca, err := tls.LoadX509KeyPair(f.CACert, f.CAKey)
+	if err != nil {
+		return "", "", fmt.Errorf("read the authority: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		return "", "", err
+	}
+	signer, ok := ca.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return "", "", fmt.Errorf("%s holds a %T", f.CAKey, ca.PrivateKey)
+	}
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: cn}, SerialNumber: serial, NotBefore: from, NotAfter: to,
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, ip := range ips {
+		template.IPAddresses = append(template.IPAddresses, net.ParseIP(ip))
+	}
+	_, err = issue(dir, name, template, ca.Leaf, signer, &cert, &key)
+	return cert, key, err
+}
+
 // issue writes a new key and a certificate for it; without a signer the certificate signs itself.
 func issue(dir, name string, tmpl, parent *x509.Certificate, signer *ecdsa.PrivateKey, certPath, keyPath *string) (*ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -277,6 +277,22 @@ func (f *fleet) rebound(m *member, before election.LeaseID) {
 	}
 }
 
+// A follower's key is not bound anew when etcd's leader changes, and its lease goes on being renewed.
+func TestFollowersRenewalsAreToldInEveryRaftTerm(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		f.join("a", nil).awaitPhase(election.Leader)
+		b := f.join("b", nil)
+		b.awaitPhase(election.Follower)
+		for range 3 {
+			f.cluster.BumpRaftTerm()
+			<-time.After(ttl)
+			if now := b.Look(); now.SinceRenewal > ttl/2 || !now.Connected {
+				t.Errorf("%v since the last renewal: %+v", now.SinceRenewal, now)
+			}
+		}
+	})
+}
+
 func TestElectorRebindsWhenTheRaftTermChanges(t *testing.T) {
 	faults := map[string]electiontest.Fault{
 		"plain": electiontest.None, "request lost": electiontest.BeforeApply,

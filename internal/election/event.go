@@ -82,6 +82,13 @@ type (
 		Value   *Value // nil: there is none
 	}
 
+	// Refused: etcd refuses what the session looks for besides its candidacy or, with an empty Why, does so no more.
+	// It means nothing to the core.
+	Refused struct {
+		Session int
+		Why     string
+	}
+
 	// TermStopped: evaluation says no from now on, and promises run until PromisedUntil.
 	TermStopped struct{ PromisedUntil Instant }
 	// TermLapsed: the answering side found the deadline passed before an extension reached it.
@@ -131,6 +138,7 @@ func (Confirmed) event()          {}
 func (KeyRebound) event()         {}
 func (Observed) event()           {}
 func (ValueSeen) event()          {}
+func (Refused) event()            {}
 func (TermStopped) event()        {}
 func (TermLapsed) event()         {}
 func (WorkEnded) event()          {}

@@ -65,11 +65,14 @@ type run struct {
 	warnings    throttle
 	lastLeader  int64 // token
 	value       *Value
-	bar         Bar                     // why no candidacy may be
-	endVet      context.CancelCauseFunc // of the veto that is being asked for
-	twins       int                     // other processes under the own identity, when the queue was last read
-	uncounted   bool                    // the queue could not be read then
-	twinsFrom   Instant                 // when that was
+
+	refusedBeside string                  // by the session's etcd, what is no part of the candidacy
+	forewarned    string                  // of a refusal to come
+	bar           Bar                     // why no candidacy may be
+	endVet        context.CancelCauseFunc // of the veto that is being asked for
+	twins         int                     // other processes under the own identity, when the queue was last read
+	uncounted     bool                    // the queue could not be read then
+	twinsFrom     Instant                 // when that was
 
 	scribe     *scribe // nil: no journal
 	fence      Cause   // as noted
@@ -142,13 +145,15 @@ func (r *run) handle(ev Event) {
 	for pending := []Event{ev}; len(pending) > 0; pending = pending[1:] {
 		switch ev := pending[0].(type) {
 		case sessionReady:
-			r.session, r.opened = ev.session, ev.Opened
+			r.session, r.opened, r.refusedBeside = ev.session, ev.Opened, ""
 			r.inSession, r.leave = context.WithCancel(r.over)
 			pending[0] = ev.SessionOpened
 		case ValueSeen:
 			if ev.Session == r.core.session {
 				r.value = ev.Value
 			}
+		case Refused:
+			r.refusedElsewhere(ev)
 		case queueRead:
 			r.count(ev)
 			pending[0] = Tick{}
@@ -178,9 +183,9 @@ func (r *run) publish() (lapsed bool, promised Instant) {
 	s := State{
 		Phase: c.phase, Cause: c.cause, Since: old.Since,
 		Registered: c.key.seen, EverRegistered: c.entered, Lease: c.lease.id, LeaseTTL: c.lease.ttl,
-		Leader: c.leader, LeaderFrom: old.LeaderFrom, Bar: r.bar, Value: r.value, Refusal: c.refusal,
+		Leader: c.leader, LeaderFrom: old.LeaderFrom, Bar: r.bar, Value: r.value, Refusal: r.refusalNow(),
 	}
-	f := facts{leaseEnd: c.lease.acked, renewed: c.ack.Sent}
+	f := facts{leaseEnd: c.lease.acked, renewed: max(c.ack.Sent, c.lease.acked.Add(-c.lease.ttl))} // the latter in any raft term
 	if c.stage == open {
 		f.contact = c.contact.Add(ContactWindow(c.lease.ttl))
 	}
@@ -366,12 +371,4 @@ func (r *run) warn(msg string, err error) {
 	if r.warnings.allow(msg+err.Error(), time.Now()) {
 		r.cfg.Logger.Log(context.Background(), level, msg, "err", err)
 	}
-}
-
-// refusal is the text of an error that is etcd's refusal, else empty.
-func refusal(err error) string {
-	if errors.Is(err, ErrRefused) {
-		return err.Error()
-	}
-	return ""
 }

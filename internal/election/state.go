@@ -113,7 +113,7 @@ type State struct {
 	LeaderFrom     time.Time // wall clock, when this elector first saw Leader; zero when nobody
 	Bar            Bar       // why this elector may not campaign; zero: it may
 	Value          *Value    // the fleet's shared value as last observed; nil when there is none
-	Refusal        string    // what etcd refused and what to do about it; empty when nothing was refused
+	Refusal        string    // what etcd refuses, or will, and what to do about it; empty when it refuses nothing
 	Ended          bool      // Run is returning; this is the last state
 }
 

@@ -324,6 +324,8 @@ func sessionOf(ev Event) (int, bool) {
 		return ev.Session, true
 	case ValueSeen:
 		return ev.Session, true
+	case Refused:
+		return ev.Session, true
 	case Vetted:
 		return ev.Session, true
 	}

@@ -2,6 +2,7 @@ package etcdstore
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -10,8 +11,9 @@ import (
 
 // conns are the connections of one client, by local address.
 type conns struct {
-	mu   sync.Mutex // guards open, for a map access
-	open map[string]net.Conn
+	mu    sync.Mutex // guards the fields below, for a map access
+	open  map[string]net.Conn
+	named int // so many connections had no local address of their own
 }
 
 // dialer opens connections that notice a peer which has gone without a word: probes when idle, and
@@ -44,8 +46,12 @@ func (c *conns) add(conn net.Conn) net.Conn {
 	if c.open == nil {
 		c.open = make(map[string]net.Conn)
 	}
-	t := &trackedConn{Conn: conn, conns: c}
-	c.open[conn.LocalAddr().String()] = t
+	t := &trackedConn{Conn: conn, conns: c, local: conn.LocalAddr()}
+	if t.local.Network() == "unix" { // all from nowhere
+		c.named++
+		t.local = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%d", c.named)}
+	}
+	c.open[t.local.String()] = t
 	return t
 }
 
@@ -63,12 +69,16 @@ func (c *conns) close(local string) {
 type trackedConn struct {
 	net.Conn
 	conns *conns
+	local net.Addr // no other of conns has it
 }
+
+// LocalAddr implements net.Conn.
+func (t *trackedConn) LocalAddr() net.Addr { return t.local }
 
 // Close implements net.Conn.
 func (t *trackedConn) Close() error {
 	t.conns.mu.Lock()
-	if local := t.LocalAddr().String(); t.conns.open[local] == t {
+	if local := t.local.String(); t.conns.open[local] == t {
 		delete(t.conns.open, local)
 	}
 	t.conns.mu.Unlock()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
@@ -30,25 +32,51 @@ func (s *Store) wrap(op string, err error) error {
 
 // refusal says what etcd refused and what to do about it, or "" if it refused nothing.
 func (s *Store) refusal(err error) string {
-	text := err.Error()
 	switch {
 	case denied(err):
-		return fmt.Sprintf("user %q lacks permission: its role needs readwrite on the keys under %s/ (etcdctl role grant-permission ROLE readwrite --prefix=true %s/)",
-			s.cfg.User, s.prefix, s.prefix)
+		return fmt.Sprintf("user %s lacks permission: its role needs readwrite on the keys under %s/ (etcdctl role grant-permission ROLE readwrite --prefix=true %s/)",
+			s.user(), s.prefix, s.prefix)
 	case is(err, rpctypes.ErrAuthFailed, rpctypes.ErrGRPCAuthFailed):
 		return fmt.Sprintf("user %q or its password is wrong: check --etcd-user and --etcd-password-file", s.cfg.User)
 	case is(err, rpctypes.ErrUserEmpty, rpctypes.ErrGRPCUserEmpty):
 		return "etcd wants a user: set --etcd-user and --etcd-password-file"
-	case strings.Contains(text, "x509:"):
+	}
+	return s.refusedHandshake(err.Error())
+}
+
+// refusedHandshake is refusal for what is refused before there is a connection, of which only a text is left.
+func (s *Store) refusedHandshake(text string) string {
+	has := func(any ...string) bool {
+		return slices.ContainsFunc(any, func(part string) bool { return strings.Contains(text, part) })
+	}
+	switch {
+	case has("x509: certificate signed by unknown authority"):
+		return "the member's certificate is of an authority that is not in --etcd-cacert: put the one that signs the members' certificates into it"
+	case has("x509: certificate is valid for", "x509: certificate is not valid for any names", "x509: cannot validate certificate for"):
+		return "the member's certificate is for other names than the endpoint's: use one of its names in --etcd-endpoints, or have the certificate name the endpoint (" + after(text, "x509:") + ")"
+	case has("x509: certificate has expired or is not yet valid"):
+		return "the member's certificate has ended, or is not valid yet: renew it there, or set this host's clock (" + after(text, "x509:") + ")"
+	case has("x509:"):
 		return "the member's certificate is not accepted: check --etcd-cacert and the names in the certificate (" + after(text, "x509:") + ")"
-	case strings.Contains(text, "tls: certificate required"), strings.Contains(text, "tls: bad certificate"),
-		strings.Contains(text, "tls: unknown certificate"), strings.Contains(text, "tls: expired certificate"):
-		return "the member does not accept the client's certificate: check --etcd-cert and --etcd-key (" + after(text, "tls:") + ")"
-	case strings.Contains(text, "first record does not look like a TLS handshake"),
-		strings.Contains(text, "authentication handshake failed: EOF"):
+	case has("tls: certificate required", "tls: bad certificate", "tls: unknown certificate", "tls: expired certificate", "tls: unsupported certificate", "tls: revoked certificate"):
+		return s.refusedCertificate() + " (" + after(text, "tls:") + ")"
+	case has("remote error: tls:"):
+		return "the member refuses the TLS handshake: look at its log and its settings for TLS (" + after(text, "tls:") + ")"
+	case has("first record does not look like a TLS handshake", "authentication handshake failed: EOF"):
 		return "the endpoint does not speak TLS: use http:// in --etcd-endpoints, or turn TLS on in etcd"
 	}
 	return ""
+}
+
+// refusedCertificate says why a member does not accept the client's certificate, as far as it is seen from here.
+func (s *Store) refusedCertificate() string {
+	if s.cfg.Cert == "" {
+		return "the member wants a client certificate: set --etcd-cert and --etcd-key"
+	}
+	if err := s.secrets.outOfTime(); err != nil {
+		return "the member does not accept the client's certificate: " + err.Error()
+	}
+	return "the member does not accept the client's certificate: check --etcd-cert and --etcd-key, and that the members trust the authority which signed it"
 }
 
 // denied reports whether a user's role does not allow what was asked for. A watch has only the text of that.
@@ -61,8 +89,16 @@ func (s *Store) wrapValue(op string, err error) error {
 	if !denied(err) {
 		return s.wrap(op, err)
 	}
-	return fmt.Errorf("%s: %w: user %q lacks permission: its role needs readwrite on the value's key too (etcdctl role grant-permission ROLE readwrite '%s')",
-		op, election.ErrRefused, s.cfg.User, s.valueKey)
+	return fmt.Errorf("%s: %w: user %s lacks permission: its role needs readwrite on the value's key too (etcdctl role grant-permission ROLE readwrite '%s')",
+		op, election.ErrRefused, s.user(), s.valueKey)
+}
+
+// user is whom etcd takes this elector for.
+func (s *Store) user() string {
+	if cn := s.secrets.commonName(); s.cfg.User == "" && cn != "" {
+		return fmt.Sprintf("%q (the common name of the client certificate)", cn)
+	}
+	return fmt.Sprintf("%q", s.cfg.User)
 }
 
 // wrapFirst is wrap for the first request of a client. A connection that is cut off before it was ever
@@ -72,16 +108,17 @@ func (s *Store) wrapFirst(op string, err error) error {
 	if err == nil || s.refusal(err) != "" || !cutOff(err.Error()) {
 		return s.wrap(op, err)
 	}
-	remedy := "as it does when it speaks TLS: use https:// in --etcd-endpoints"
+	sentence := "the member closed the connection, as it does when it speaks TLS: use https:// in --etcd-endpoints"
 	switch {
-	case s.https() && s.cfg.Cert == "":
-		remedy = "as it does without a client's certificate: set --etcd-cert and --etcd-key"
 	case s.https():
-		remedy = "as it does when it does not accept the client's certificate: check --etcd-cert and --etcd-key"
+		sentence = s.refusedCertificate()
 	case !strings.Contains(err.Error(), "server preface"):
 		return s.wrap(op, err)
 	}
-	return fmt.Errorf("%s: %w: the member closed the connection, %s (%w)", op, election.ErrRefused, remedy, err)
+	if alert := s.secrets.lastAlert(); alert != "" {
+		sentence += " (" + alert + ")"
+	}
+	return fmt.Errorf("%s: %w: %s", op, election.ErrRefused, sentence)
 }
 
 // staleToken reports whether a watch was refused because its stream was opened with a password token
@@ -117,11 +154,18 @@ func is(err error, targets ...error) bool {
 	return false
 }
 
-// after cuts a nested error text down to what follows its last mention of mark, mark included.
+// after cuts a nested error text down to what follows its last mention of mark, mark included. Whoever is at the other end
+// has had a hand in it: it is bounded, and one line of characters that can be read.
 func after(text, mark string) string {
 	if i := strings.LastIndex(text, mark); i >= 0 {
 		text = text[i:]
 	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, clip(text))
 	return strings.TrimRight(text, `"`)
 }
 

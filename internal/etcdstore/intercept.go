@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -36,6 +37,12 @@ func (ss *session) unary(ctx context.Context, method string, req, rep any, cc *g
 		req = &pb.AuthenticateRequest{Name: a.Name, Password: ss.store.secrets.pass()}
 	}
 	err := invoke(ctx, method, req, rep, cc, append(opts, grpc.WaitForReady(false))...)
+	if is(err, rpctypes.ErrAuthNotEnabled) { // the library goes on without a user
+		ss.store.openToAll.Do(func() {
+			ss.store.cfg.Logger.Warn("etcd lets in everybody: --etcd-user is not used; turn on etcd's authentication (etcdctl auth enable), or remove the user",
+				"user", ss.store.cfg.User)
+		})
+	}
 	ss.store.cfg.Requests(opName(method), code(err))
 	return err
 }

@@ -106,12 +106,12 @@ func TestBadFilesAreRefusedBeforeAnythingStarts(t *testing.T) {
 	must(t, os.WriteFile(empty, nil, 0o600))
 	missing := filepath.Join(dir, "missing")
 	for want, change := range map[string]func(*etcdstore.Config){
-		"read --etcd-cacert":            func(c *etcdstore.Config) { c.CACert = missing },
-		"holds no certificate":          func(c *etcdstore.Config) { c.CACert = empty },
-		"load --etcd-cert":              func(c *etcdstore.Config) { c.Cert, c.Key = empty, empty },
-		"read --etcd-password-file":     func(c *etcdstore.Config) { c.User, c.PasswordFile = "u", missing },
-		"is empty: put the password":    func(c *etcdstore.Config) { c.User, c.PasswordFile = "u", empty },
-		"no etcd endpoints: set --etcd": func(c *etcdstore.Config) { c.Endpoints = nil },
+		`--etcd-cacert "` + missing + `" cannot be read: no such file or directory: put it there`: func(c *etcdstore.Config) { c.CACert = missing },
+		"holds no certificate":                                  func(c *etcdstore.Config) { c.CACert = empty },
+		"are not a pair: put in a certificate":                  func(c *etcdstore.Config) { c.Cert, c.Key = empty, empty },
+		`--etcd-password-file "` + missing + `" cannot be read`: func(c *etcdstore.Config) { c.User, c.PasswordFile = "u", missing },
+		"is empty: put the password":                            func(c *etcdstore.Config) { c.User, c.PasswordFile = "u", empty },
+		"no etcd endpoints: set --etcd":                         func(c *etcdstore.Config) { c.Endpoints = nil },
 	} {
 		cfg := etcdstore.Config{Endpoints: []string{"http://127.0.0.1:1"}, TTL: 3 * time.Second}
 		change(&cfg)
@@ -180,4 +180,55 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 	}
 	_, err = s.PutValue(b.ctx(), election.Claim{Token: claim.Token, Mod: rb.Reply.Revision, Lease: rb.Grant.Lease}, put)
 	refused(t, err, "readwrite '"+b.prefix()+"#value'")
+}
+
+// Who waits asks for nothing, its watches go on without permission to read, and so do its keep-alives.
+func TestCandidateThatWaitsIsToldThatItIsRefused(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
+	root, err := etcd.ClientConfig()
+	must(t, err)
+	b := newBedWith(t, root)
+	as := func(user, password string) func(*etcdstore.Config) {
+		return func(c *etcdstore.Config) { c.User, c.Password = user, password }
+	}
+	b.change = as("root", "root")
+	leader := b.join("a", 3*time.Second, nil)
+	term := leader.awaitPhase(election.Leader)
+	b.change = as("worker", "right")
+	waiting := b.join("b", 3*time.Second, nil)
+	place := waiting.awaitPhase(election.Follower)
+	end := clientv3.GetPrefixRangeEnd("/elector/")
+	for _, r := range []struct {
+		take, give func(context.Context) (any, error)
+		says       string
+		keeps      bool // its place
+	}{
+		{
+			func(ctx context.Context) (any, error) {
+				return b.client.RoleGrantPermission(ctx, "worker", "/elector/", end, clientv3.PermissionType(clientv3.PermWrite))
+			},
+			func(ctx context.Context) (any, error) {
+				return b.client.RoleGrantPermission(ctx, "worker", "/elector/", end, clientv3.PermissionType(clientv3.PermReadWrite))
+			}, "readwrite --prefix=true /elector/default/", true,
+		},
+		{
+			func(ctx context.Context) (any, error) { return b.client.UserDelete(ctx, "worker") },
+			func(ctx context.Context) (any, error) {
+				_, err := b.client.UserAdd(ctx, "worker", "right")
+				must(t, err)
+				return b.client.UserGrantRole(ctx, "worker", "worker")
+			}, `user "worker" or its password is wrong`, false,
+		},
+	} {
+		within(t, r.take)
+		told := waiting.await("a refusal", func(s election.State) bool { return strings.Contains(s.Refusal, r.says) })
+		if r.keeps && told.Cause != election.CauseRegistered {
+			t.Errorf("its campaign has failed before it was told: %+v", told)
+		}
+		within(t, r.give)
+		after := waiting.await("its end", func(s election.State) bool { return s.Refusal == "" })
+		if now := leader.Look(); now.Token != term.Token || r.keeps && after.Lease != place.Lease {
+			t.Errorf("the leader is %+v; who waits is %+v, and was %+v", now, after, place)
+		}
+	}
 }

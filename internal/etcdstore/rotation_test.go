@@ -97,7 +97,7 @@ func renewedAfter(t *testing.T, c *candidate) {
 		if !now.Leading || now.Token != before.Token {
 			t.Fatalf("the term has ended: %+v", now)
 		}
-		if now.SinceRenewal < time.Since(from) && now.LeaseLeft > before.LeaseLeft {
+		if now.SinceRenewal < time.Since(from) && now.At.Add(now.LeaseLeft) > before.At.Add(before.LeaseLeft) {
 			return
 		}
 	}

@@ -1,27 +1,31 @@
 package etcdstore
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
+	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
-
-	"google.golang.org/grpc/credentials"
 )
 
 // secrets are the files that etcd is reached with. Whoever rotates them replaces the files: each handshake and each
 // authentication takes what they hold by then. Files that cannot be used, as one half of a pair while the other is
 // still to come, leave in force what was there before. Methods may be called concurrently.
 type secrets struct {
-	cfg Config
-	now func() time.Time
+	cfg  Config
+	now  func() time.Time
+	news chan struct{} // holds a value when unfit may have changed, and nobody has looked
+
+	alert atomic.Pointer[string] // why a member has closed a connection; nil: one has been of use since
 
 	mu       sync.Mutex // guards the fields below, while files are read
 	tls      *tls.Config
@@ -29,6 +33,7 @@ type secrets struct {
 	stamp    string // of the files that tls was made of
 	password string
 	told     map[string]string // by what it is about: the complaint that was made last
+	unfit    map[string]string // of these, what keeps a file from being used, as a sentence
 }
 
 // Certificate is a file of certificates and when it is of no use any more: the latest end of those in it.
@@ -47,7 +52,7 @@ func certificate(file string, from, to time.Time) Certificate {
 
 // newSecrets reads the files. Its errors are sentences about the settings.
 func newSecrets(cfg Config) (*secrets, error) {
-	s := &secrets{cfg: cfg, now: time.Now, password: cfg.Password, told: make(map[string]string)}
+	s := &secrets{cfg: cfg, now: time.Now, password: cfg.Password, told: make(map[string]string), unfit: make(map[string]string), news: make(chan struct{}, 1)}
 	var err error
 	s.stamp = s.stampOf()
 	if s.tls, s.ends, err = s.load(); err != nil {
@@ -85,6 +90,58 @@ func (s *secrets) reread() {
 	s.refresh()
 	s.mu.Unlock()
 	s.pass()
+	s.hint()
+}
+
+// hint has whoever attends look now.
+func (s *secrets) hint() {
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+// look reads what has changed, and returns what keeps files from being used; empty when all can be.
+func (s *secrets) look() string {
+	s.pass()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refresh()
+	if err := s.ended(); err != nil {
+		s.refuse(aboutTime, "the client certificate in use cannot be used any more", err)
+	} else {
+		s.accept(aboutTime)
+	}
+	var all []string
+	for _, about := range slices.Sorted(maps.Keys(s.unfit)) {
+		all = append(all, s.unfit[about])
+	}
+	return strings.Join(all, "; ")
+}
+
+// ended says that the client certificate in force is not valid now; nil: it is, or there is none. It wants mu held.
+func (s *secrets) ended() error {
+	if c := s.tls.Certificates; len(c) > 0 {
+		return valid(s.cfg.Cert, c[0].Leaf, s.now())
+	}
+	return nil
+}
+
+// commonName is that of the client certificate; empty without one.
+func (s *secrets) commonName() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.tls.Certificates; len(c) > 0 {
+		return c[0].Leaf.Subject.CommonName
+	}
+	return ""
+}
+
+// outOfTime is ended for who does not hold mu.
+func (s *secrets) outOfTime() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended()
 }
 
 // refresh reads the files anew if they have changed, and tells of what that brings. It wants mu held.
@@ -92,10 +149,10 @@ func (s *secrets) refresh() {
 	if stamp := s.stampOf(); stamp != s.stamp {
 		t, ends, err := s.load()
 		if err != nil {
-			s.complain("certificates", "new certificates for etcd cannot be used; going on with those before", err)
+			s.refuse(aboutCertificates, "new certificates for etcd cannot be used; going on with those before", err)
 		} else {
 			s.tls, s.ends, s.stamp = t, ends, stamp
-			delete(s.told, "certificates")
+			s.accept(aboutCertificates)
 			s.cfg.Logger.Info("certificates for etcd were read anew")
 		}
 	}
@@ -103,6 +160,31 @@ func (s *secrets) refresh() {
 		if s.now().After(c.soon) {
 			s.complain(c.File, "a certificate for etcd ends soon: renew it", fmt.Errorf("%s ends at %s", c.File, c.NotAfter.UTC().Format(time.RFC3339)))
 		}
+	}
+}
+
+// What is complained about, besides files by their names.
+const (
+	aboutCertificates = "certificates"
+	aboutPassword     = "password"
+	aboutTime         = "time"
+)
+
+// refuse complains of a file that cannot be used. It wants mu held.
+func (s *secrets) refuse(about, msg string, err error) {
+	s.complain(about, msg, err)
+	if why := msg + ": " + err.Error(); s.unfit[about] != why {
+		s.unfit[about] = why
+		s.hint()
+	}
+}
+
+// accept takes that back. It wants mu held.
+func (s *secrets) accept(about string) {
+	delete(s.told, about)
+	if s.unfit[about] != "" {
+		delete(s.unfit, about)
+		s.hint()
 	}
 }
 
@@ -136,23 +218,31 @@ func (s *secrets) load() (*tls.Config, []Certificate, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	var ends []Certificate
 	if file := s.cfg.CACert; file != "" {
-		text, err := os.ReadFile(file)
+		text, err := readFile("etcd-cacert", file)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read --etcd-cacert: %w", err)
+			return nil, nil, err
 		}
 		t.RootCAs = x509.NewCertPool()
 		if !t.RootCAs.AppendCertsFromPEM(text) {
-			return nil, nil, fmt.Errorf("--etcd-cacert %q holds no certificate in PEM form", file)
+			return nil, nil, fmt.Errorf("--etcd-cacert %q holds no certificate in PEM form: put the authority that signs the members' certificates into it", file)
 		}
 		from, to := lastOf(text)
 		ends = append(ends, certificate(file, from, to))
 	}
 	if s.cfg.Cert != "" || s.cfg.Key != "" {
-		pair, err := tls.LoadX509KeyPair(s.cfg.Cert, s.cfg.Key)
+		cert, err := readFile("etcd-cert", s.cfg.Cert)
 		if err != nil {
-			return nil, nil, fmt.Errorf("load --etcd-cert %q with --etcd-key %q: %w", s.cfg.Cert, s.cfg.Key, err)
+			return nil, nil, err
 		}
-		if err := s.valid(pair.Leaf); err != nil {
+		key, err := readFile("etcd-key", s.cfg.Key)
+		if err != nil {
+			return nil, nil, err
+		}
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--etcd-cert %q and --etcd-key %q are not a pair: put in a certificate and the key that it was made for, in PEM form (%w)", s.cfg.Cert, s.cfg.Key, err)
+		}
+		if err := valid(s.cfg.Cert, pair.Leaf, s.now()); err != nil {
 			return nil, nil, err
 		}
 		t.Certificates = []tls.Certificate{pair}
@@ -162,13 +252,13 @@ func (s *secrets) load() (*tls.Config, []Certificate, error) {
 }
 
 // valid refuses a client certificate that no member would take.
-func (s *secrets) valid(leaf *x509.Certificate) error {
+func valid(file string, leaf *x509.Certificate, now time.Time) error {
 	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-	switch now := s.now(); {
+	switch {
 	case now.After(leaf.NotAfter):
-		return fmt.Errorf("--etcd-cert %q has ended at %s: renew it", s.cfg.Cert, at(leaf.NotAfter))
+		return fmt.Errorf("--etcd-cert %q has ended at %s: renew it", file, at(leaf.NotAfter))
 	case now.Before(leaf.NotBefore):
-		return fmt.Errorf("--etcd-cert %q is not valid before %s, and it is %s: wait, or set this host's clock", s.cfg.Cert, at(leaf.NotBefore), at(now))
+		return fmt.Errorf("--etcd-cert %q is not valid before %s, and it is %s: wait, or set this host's clock", file, at(leaf.NotBefore), at(now))
 	}
 	return nil
 }
@@ -195,59 +285,44 @@ func (s *secrets) pass() string {
 	}
 	p, err := readPassword(s.cfg)
 	if err != nil {
-		s.complain("password", "the password for etcd cannot be read anew; going on with the one before", err)
+		s.refuse(aboutPassword, "the password for etcd cannot be read anew; going on with the one before", err)
 		return s.password
 	}
-	delete(s.told, "password")
+	s.accept(aboutPassword)
 	s.password = p
 	return p
 }
 
+// readFile reads the file of a setting. The error says what to do.
+func readFile(setting, path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		return b, nil
+	}
+	remedy := "look at its disk"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = "put it there, or name another"
+	case errors.Is(err, fs.ErrPermission):
+		remedy = "let the user that elector runs as read it"
+	case errors.Is(err, syscall.EISDIR):
+		remedy = "name a file in it"
+	}
+	cause := err
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		cause = p.Err
+	}
+	return nil, fmt.Errorf("--%s %q cannot be read: %w: %s", setting, path, cause, remedy)
+}
+
 func readPassword(cfg Config) (string, error) {
-	b, err := os.ReadFile(cfg.PasswordFile)
+	b, err := readFile("etcd-password-file", cfg.PasswordFile)
 	if err != nil {
-		return "", fmt.Errorf("read --etcd-password-file: %w", err)
+		return "", err
 	}
 	p := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	if p == "" {
 		return "", fmt.Errorf("--etcd-password-file %q is empty: put the password of user %q into it", cfg.PasswordFile, cfg.User)
 	}
 	return p, nil
-}
-
-// handshakes are credentials of grpc's that go by the files as they are at each handshake.
-type handshakes struct {
-	secrets *secrets
-	name    string // that overrides the authority; empty: none does
-}
-
-var _ credentials.TransportCredentials = (*handshakes)(nil)
-
-// ClientHandshake implements credentials.TransportCredentials.
-func (h *handshakes) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	t := h.secrets.config().Clone()
-	t.ServerName = h.name
-	return credentials.NewTLS(t).ClientHandshake(ctx, authority, conn)
-}
-
-// ServerHandshake implements credentials.TransportCredentials; an elector serves no grpc.
-func (h *handshakes) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return nil, nil, errors.New("elector: these credentials are a client's")
-}
-
-// Info implements credentials.TransportCredentials.
-func (h *handshakes) Info() credentials.ProtocolInfo {
-	return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, ServerName: h.name}).Info()
-}
-
-// Clone implements credentials.TransportCredentials.
-func (h *handshakes) Clone() credentials.TransportCredentials {
-	c := *h
-	return &c
-}
-
-// OverrideServerName implements credentials.TransportCredentials.
-func (h *handshakes) OverrideServerName(name string) error {
-	h.name = name
-	return nil
 }

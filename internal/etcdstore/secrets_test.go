@@ -66,7 +66,7 @@ func newRotation(t *testing.T) *rotation {
 }
 
 func (r *rotation) open() (*secrets, error) {
-	s := &secrets{cfg: r.cfg, now: func() time.Time { return noon }, told: make(map[string]string)}
+	s := &secrets{cfg: r.cfg, now: func() time.Time { return noon }, told: make(map[string]string), unfit: make(map[string]string)}
 	var err error
 	s.stamp = s.stampOf()
 	s.tls, s.ends, err = s.load()

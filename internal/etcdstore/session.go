@@ -37,7 +37,9 @@ type session struct {
 
 	workers sync.WaitGroup
 	valued  atomic.Bool // a value may have been published under this session
-	strange int64       // revision of what stood under the value's key and was none; observeValue's own
+	shares  atomic.Bool // or has been seen: the election uses its value
+	refused refusals
+	strange int64 // revision of what stood under the value's key and was none; observeValue's own
 
 	callsMu sync.Mutex // guards closing, for an assignment; calls begin under it
 	closing bool

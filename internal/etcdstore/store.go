@@ -30,6 +30,8 @@ type Store struct {
 	record   string // value of the own key
 	log      *zap.Logger
 
+	openToAll sync.Once // said that etcd asks nobody for a user
+
 	mu   sync.Mutex // guards left and dead, for a slice operation
 	left []leftover
 	dead []election.Predecessor // whose keys may stand
@@ -61,6 +63,38 @@ func New(cfg Config) (*Store, error) {
 
 // Certificates lists the files of certificates that etcd is reached with, and their ends, as they are now.
 func (s *Store) Certificates() []Certificate { return s.secrets.certificates() }
+
+// Attend looks at the files that etcd is reached with every few seconds, until ended is closed. It calls tell with what
+// keeps them from being used, and what to do, whenever that is another thing than before; with nothing when all can be.
+// tell must return once ended is closed.
+func (s *Store) Attend(ended <-chan struct{}, tell func(why string)) {
+	told := ""
+	for {
+		wait := attendEvery
+		if why := s.secrets.look(); why != told {
+			told = why
+			tell(why)
+		}
+		if told != "" {
+			wait = attendTrouble
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-s.secrets.news:
+			t.Stop()
+		case <-ended:
+			t.Stop()
+			return
+		}
+	}
+}
+
+// How often Attend looks: while all is well, and while something is not.
+const (
+	attendEvery   = 5 * time.Second
+	attendTrouble = time.Second
+)
 
 // Reread reads the files that etcd is reached with, which each handshake and each authentication does by itself, and logs
 // what cannot be used of them: whoever has just replaced them need not wait for that.

@@ -57,9 +57,11 @@ func (ss *session) PutValue(ctx context.Context, claim election.Claim, put elect
 	}
 	defer done()
 	ss.valued.Store(true)
+	ss.shares.Store(true)
 	for range valueTries {
 		v, err := ss.tryPut(ctx, claim.Token, put)
 		if !errors.Is(err, errOvertaken) {
+			ss.refused.tell(ss, theValue, err)
 			return v, err
 		}
 	}
@@ -133,10 +135,10 @@ func (ss *session) fetchValue(ctx context.Context, to election.LeaseID) {
 
 // observeValue reports the shared value and its absence: it reads, and then watches from there on.
 func (ss *session) observeValue() {
-	refused := false
 	for ss.ctx.Err() == nil {
 		r, err := ss.read(clientv3.OpGet(ss.store.valueKey))
 		err = ss.store.wrapValue("read the value", err)
+		ss.refused.tell(ss, theValue, err)
 		if err == nil {
 			var kv *mvccpb.KeyValue
 			if len(r.Kvs) > 0 {
@@ -150,9 +152,6 @@ func (ss *session) observeValue() {
 				ss.showValue(e.Kv)
 				return false
 			}, clientv3.WithRev(r.Header.Revision+1))
-		} else if errors.Is(err, election.ErrRefused) && !refused {
-			refused = true
-			ss.store.cfg.Logger.Warn("the shared value cannot be read; the elector goes on without it", "err", err)
 		}
 		if err != nil && !ss.pause(err) {
 			return
@@ -163,6 +162,7 @@ func (ss *session) observeValue() {
 func (ss *session) showValue(kv *mvccpb.KeyValue) {
 	var v *election.Value
 	if kv != nil {
+		ss.shares.Store(true)
 		var err error
 		if v, err = decodeValue(kv); err != nil && kv.ModRevision != ss.strange {
 			ss.strange = kv.ModRevision // each is told of once

@@ -130,28 +130,6 @@ func (ss *session) read(op clientv3.Op) (*clientv3.GetResponse, error) {
 	return r.Get(), nil
 }
 
-// askForLife asks on the watch stream, which all watches of the session share, for a sign of life every
-// third of a TTL. An endpoint that is silent is then left for another (see watched), so that the watch
-// which is to report the leader's end is on a living member when that end comes.
-//
-// It asks by watching a key that never exists: etcd acknowledges every watch. A request for progress
-// would be answered only while no watch on the stream waits for a later revision than the store's
-// (server/storage/mvcc/watchable_store.go, progressIfSync), which on a quiet etcd they all do.
-func (ss *session) askForLife() {
-	t := time.NewTicker(ss.req.TTL / 3)
-	defer t.Stop()
-	for {
-		select {
-		case <-ss.ctx.Done():
-			return
-		case <-t.C:
-		}
-		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ss.ctx), ss.req.TTL/3)
-		<-ss.client.Watch(ctx, ss.key+"/never", clientv3.WithCreatedNotify()) // no answer is what the stream's breaker is for
-		cancel()
-	}
-}
-
 // pause waits a little after an error, so that many watchers do not come back at once, and longer after
 // a refusal, which a person has to lift. It reports whether the session goes on.
 func (ss *session) pause(err error) bool {

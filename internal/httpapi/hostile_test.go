@@ -68,12 +68,29 @@ func TestYesOfTheLastMillisecondIsOverOnArrival(t *testing.T) {
 	}
 }
 
-func TestStatusHoldsNoRefusal(t *testing.T) {
-	e := following()
-	e.now.Refusal = "user \"root\" lacks permission"
-	for _, target := range []string{"/", "/leader", "/status", "/readyz", "/livez"} {
-		if body := ask(e, http.MethodGet, target).Body.String(); strings.Contains(body, "lacks") {
-			t.Errorf("%s tells it: %s", target, body)
+// A refusal names the user, the keys and files of this elector: whoever may ask for the state is told, and the text is
+// data, since a member and whoever stands in its place have had a hand in it.
+func TestRefusalIsToldWhereTheStateIsAndStaysInsideItsString(t *testing.T) {
+	for _, refusal := range []string{
+		`user "root" lacks permission`, "a\r\nElector-Token: 1\r\n\r\n", `","leading":true,"x":"`, "</script><script>", "\xff\x00\u2028",
+	} {
+		e := following()
+		e.now.Refusal = refusal
+		for _, target := range []string{"/leader", "/status", "/readyz?contact=required"} {
+			rec := ask(e, http.MethodGet, target)
+			var got struct {
+				Leading bool
+				Refusal string
+			}
+			if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || got.Refusal != clean(refusal) || got.Leading || !utf8.Valid(rec.Body.Bytes()) {
+				t.Errorf("%s: %q tells %q (%v)", target, rec.Body, refusal, err)
+			}
+			wantNoElectorHeaders(t, rec)
+		}
+		for _, target := range []string{"/", "/readyz", "/livez"} {
+			if body := ask(e, http.MethodGet, target).Body.String(); strings.Contains(body, "refusal") || strings.Contains(body, "lacks") {
+				t.Errorf("%s tells it: %s", target, body)
+			}
 		}
 	}
 }

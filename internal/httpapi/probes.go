@@ -27,9 +27,18 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request, asked query) {
 		reply(w, r, http.StatusServiceUnavailable, why)
 		return
 	}
-	reply(w, r, http.StatusOK, struct {
-		Ready bool `json:"ready"`
-	}{true})
+	ready := readiness{Ready: true}
+	if asked.contact {
+		ready.Refusal = clean(a.elector.Look().Refusal)
+	}
+	reply(w, r, http.StatusOK, ready)
+}
+
+// readiness is the answer of who is ready. A refusal does not make it unready as long as it is in contact with etcd:
+// what is refused may be the next connection only.
+type readiness struct {
+	Ready   bool   `json:"ready"`
+	Refusal string `json:"refusal,omitempty"`
 }
 
 // notReady says what is missing; it is empty when the elector is ready.

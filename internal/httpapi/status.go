@@ -42,6 +42,9 @@ type Status struct {
 	IneligibleReason string `json:"ineligible_reason"`
 	// Connected: etcd has answered lately. Without contact the leader is not known.
 	Connected bool `json:"connected"`
+	// Refusal is what etcd refuses this elector, or will when it next connects, and what to do about it: the sentence
+	// of the log. Empty while it refuses nothing.
+	Refusal string `json:"refusal"`
 	// Cause says why State was entered; empty at the start.
 	Cause string `json:"cause"`
 	// Since is when State was entered.
@@ -130,6 +133,7 @@ func (a *API) body(answer election.Answer) Status {
 	s.Lease.SinceRenewalMs = answer.SinceRenewal.Milliseconds()
 	s.Registered, s.Connected = answer.Registered, answer.Connected
 	s.Eligible, s.IneligibleReason = answer.Eligible(), reason(answer.State)
+	s.Refusal = clean(answer.Refusal)
 	s.Since, s.Seq = wall(answer.Since), answer.Seq
 	return s
 }

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/elector-dev/elector/internal/boottime"
@@ -25,6 +24,7 @@ import (
 	"github.com/elector-dev/elector/internal/metrics"
 	"github.com/elector-dev/elector/internal/sdnotify"
 	"github.com/elector-dev/elector/internal/statusfile"
+	"github.com/elector-dev/elector/internal/webconfig"
 	"github.com/elector-dev/elector/internal/work"
 )
 
@@ -107,7 +107,7 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 		return all
 	})
 	if cfg.ProbeWebConfig != "" {
-		if err := web.Validate(cfg.ProbeWebConfig); err != nil {
+		if err := webconfig.Check(cfg.ProbeWebConfig); err != nil {
 			return nil, usageError{fmt.Errorf("--probe-http-web-config %q: %w", cfg.ProbeWebConfig, err)}
 		}
 	}

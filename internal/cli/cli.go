@@ -31,6 +31,13 @@ func (e usageError) Unwrap() error { return e.error }
 // up; nothing it started is left. Run touches no state of the process, so it may run several times,
 // concurrently too.
 func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return RunConfined(ctx, func() error { return nil }, args, env, stdin, stdout, stderr)
+}
+
+// RunConfined is Run for a process that is the elector's own. Before the daemon reads a secret it calls confine, which
+// takes from the process, and from the commands that it starts, what none of them needs; with commands that may need it,
+// confine is called only if the settings say so.
+func RunConfined(ctx context.Context, confine func() error, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 2 && args[0] == guardVerb { // before all else, so that it stays small
 		if err := work.Guard(stdin, args[1]); err != nil {
 			fmt.Fprintf(stderr, "elector: %v\n", err)
@@ -38,7 +45,7 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 		}
 		return exitClean
 	}
-	root := newRoot(env)
+	root := newRoot(env, confine)
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -68,8 +75,8 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 }
 
 // newRoot builds the command and its subcommands.
-func newRoot(env []string) *cobra.Command {
-	root := daemonCommand("elector", env)
+func newRoot(env []string, confine func() error) *cobra.Command {
+	root := daemonCommand("elector", env, confine)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), help()) })
@@ -81,7 +88,7 @@ func newRoot(env []string) *cobra.Command {
 		},
 	}
 	group.AddCommand(checkCommand(env))
-	root.AddCommand(daemonCommand("serve", env), runCommand(env), roleCommand(env), group, &cobra.Command{
+	root.AddCommand(daemonCommand("serve", env, confine), runCommand(env, confine), roleCommand(env), group, &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
 		Args:  noArguments,
@@ -114,7 +121,7 @@ func completionCommand(root *cobra.Command) *cobra.Command {
 }
 
 // daemonCommand is the daemon, under a name.
-func daemonCommand(name string, env []string) *cobra.Command {
+func daemonCommand(name string, env []string, confine func() error) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: "take part in an election", Args: noArguments}
 	flags := config.Register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -123,14 +130,14 @@ func daemonCommand(name string, env []string) *cobra.Command {
 			tell(cmd, warnings)
 			return usageError{err}
 		}
-		_, err = serve(cmd.Context(), cfg, warnings, source{flags, env}, cmd.ErrOrStderr(), nil)
+		_, err = serve(cmd.Context(), cfg, warnings, source{flags, env, confine}, cmd.ErrOrStderr(), nil)
 		return err
 	}
 	return cmd
 }
 
 // runCommand is the daemon with a command that runs only while it leads.
-func runCommand(env []string) *cobra.Command {
+func runCommand(env []string, confine func() error) *cobra.Command {
 	cmd := &cobra.Command{Use: "run", Short: "run a command while this elector leads", DisableFlagsInUseLine: true}
 	flags := config.Register(cmd.Flags())
 	var argv []string
@@ -151,7 +158,7 @@ func runCommand(env []string) *cobra.Command {
 			tell(cmd, warnings)
 			return usageError{err}
 		}
-		return runCommandOf(cmd.Context(), cfg, warnings, source{flags, env}, argv, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
+		return runCommandOf(cmd.Context(), cfg, warnings, source{flags, env, confine}, argv, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
 	}
 	return cmd
 }

@@ -17,6 +17,7 @@ const childEnv = "DEMO_RUNS_ELECTOR"
 // maybeServe returns at once in the demo. In a process that the demo started it is the ordinary elector
 // command with the process's arguments, and exits the process. Call it first thing in main or TestMain.
 func maybeServe() {
+	maybeWork() // an elector's command inherits the mark
 	if os.Getenv(childEnv) == "" {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -21,7 +22,20 @@ const (
 
 var names = []string{"red", "green", "blue"}
 
-// fleet is the electors, each a process of its own.
+// target is what something can be done to: an elector or a member of etcd.
+type target interface {
+	label() string
+	stop() error // with SIGTERM
+	kill() error // with SIGKILL
+	freeze() error
+	thaw() error
+	frozen() bool
+	start() error // again, if it has ended
+	cut(is bool) error
+	isCut() bool
+}
+
+// fleet is the electors, each a process of its own with a worker beside it.
 type fleet struct {
 	electors []*elector
 	dir      string // of their logs
@@ -33,17 +47,27 @@ type elector struct {
 	name    string
 	url     string
 	args    []string
+	holds   []string // command line of a worker that holds; empty: the elector runs its worker itself
 	logPath string
 	journal *journal
+	ground  *ground
 	reports sync.WaitGroup // of the goroutines that tell the journal of ends
 
 	mu      sync.Mutex // guards the fields below; held while a process is started or signalled
 	process *proc.Process
+	worker  *proc.Process // that holds
+	off     bool          // cut off from etcd
 	closed  bool
 }
 
-// newFleet plans three electors and starts none. Close it.
-func newFleet(j *journal, endpoints []string, ttl time.Duration) (*fleet, error) {
+func (e *elector) label() string { return e.name }
+
+// newFleet plans three electors and starts none. The last one runs its worker itself, at the others theirs hold. Close it.
+func newFleet(j *journal, g *ground, counter string, ttl time.Duration) (*fleet, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "elector-demo-")
 	if err != nil {
 		return nil, err
@@ -54,14 +78,17 @@ func newFleet(j *journal, endpoints []string, ttl time.Duration) (*fleet, error)
 		if err != nil {
 			return nil, errors.Join(err, os.RemoveAll(dir))
 		}
-		e := &elector{
-			index: i, name: name, url: "http://" + addr, journal: j,
-			logPath: filepath.Join(dir, name+".log"),
-			args: []string{
-				"serve", "--election", electionName, "--election-namespace", electionNamespace,
-				"--id", name, "--ttl", ttl.String(), "--answer-max", answerMax(ttl).String(), "--http", addr,
-				"--etcd-endpoints", strings.Join(endpoints, ","),
-			},
+		e := &elector{index: i, name: name, url: "http://" + addr, journal: j, ground: g, logPath: filepath.Join(dir, name+".log")}
+		e.args = []string{
+			"serve", "--election", electionName, "--election-namespace", electionNamespace,
+			"--id", name, "--ttl", ttl.String(), "--answer-max", answerMax(ttl).String(), "--http", addr,
+			"--etcd-endpoints", strings.Join(g.endpoints(i), ","),
+		}
+		if i == len(names)-1 {
+			e.args[0] = "run"
+			e.args = append(append(e.args, "--restart", "always", "--stop-grace", "200ms", "--"), supervisedWorker(exe, name, counter)...)
+		} else {
+			e.holds = holdingWorker(exe, name, counter, e.url).Args
 		}
 		f.electors = append(f.electors, e)
 		j.introduce(i, name, e.url)
@@ -77,6 +104,24 @@ func (f *fleet) startAll() error {
 		if err := e.start(); err != nil {
 			return err
 		}
+		if err := e.startWorker(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startWorker starts the worker that holds at this elector; it stays when the elector goes.
+func (e *elector) startWorker() (err error) {
+	if len(e.holds) == 0 {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	cmd := exec.Command(e.holds[0], e.holds[1:]...)
+	cmd.Env = childEnviron(os.Environ())
+	if e.worker, err = proc.Start(cmd); err != nil {
+		return fmt.Errorf("start the worker of %s: %w", e.name, err)
 	}
 	return nil
 }
@@ -143,17 +188,60 @@ func (e *elector) stop() error {
 
 // kill ends the elector without warning.
 func (e *elector) kill() error {
-	return e.act(actKill, (*proc.Process).Kill)
+	return e.act(actKill, func(p *proc.Process) error {
+		if e.worker != nil && e.worker.Paused() {
+			if err := e.worker.Resume(); err != nil {
+				return err
+			}
+		}
+		return p.Kill()
+	})
 }
 
-// freeze stops the elector's process in its tracks.
+// freeze stops the elector's process in its tracks, and with it a worker that holds, as a host that stands still does.
 func (e *elector) freeze() error {
-	return e.act(actFreeze, (*proc.Process).Pause)
+	return e.act(actFreeze, func(p *proc.Process) error {
+		if e.worker != nil {
+			if err := e.worker.Pause(); err != nil {
+				return err
+			}
+		}
+		return p.Pause()
+	})
 }
 
-// thaw lets a frozen elector go on.
+// thaw lets a frozen elector and its worker go on.
 func (e *elector) thaw() error {
-	return e.act(actThaw, (*proc.Process).Resume)
+	return e.act(actThaw, func(p *proc.Process) error {
+		if e.worker != nil {
+			if err := e.worker.Resume(); err != nil {
+				return err
+			}
+		}
+		return p.Resume()
+	})
+}
+
+// cut has nothing pass between the elector and etcd, or heals that.
+func (e *elector) cut(is bool) error {
+	what := actCut
+	if !is {
+		what = actHeal
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.off != is && !e.closed {
+		e.off = is
+		e.journal.acted(e.index, what)
+		e.ground.cut(e.index, is)
+	}
+	return nil
+}
+
+func (e *elector) isCut() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.off
 }
 
 // frozen reports whether freeze was the last of freeze and thaw.
@@ -195,7 +283,9 @@ func (e *elector) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	if e.process != nil {
-		_ = e.process.Kill()
+	for _, p := range []*proc.Process{e.worker, e.process} {
+		if p != nil {
+			_ = p.Kill()
+		}
 	}
 }

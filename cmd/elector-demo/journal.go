@@ -11,17 +11,21 @@ import (
 	"github.com/elector-dev/elector/internal/httpapi"
 )
 
-// journal holds all that is known of the run. Its methods are safe for concurrent use and do not
-// block, but for await.
+// journal holds all that is known of the run, and puts it on the tape. Its methods are safe for concurrent use and do
+// not block, but for await.
 type journal struct {
+	tape  *tape
 	now   func() time.Duration // the boot clock
 	begun time.Duration
 	ttl   time.Duration
 	etcd  string
+	page  string // URL of the fleet's page
 
 	mu      sync.Mutex    // guards the fields below; held for a few comparisons
 	changed chan struct{} // closed when anything below has changed
 	rows    []row
+	members []memberRow
+	counted struct{ taken, refused int64 } // what the counter stands at
 	queue   []string
 	events  []event
 	terms   []termSeen
@@ -59,6 +63,13 @@ const (
 	ended    processState = "ended"
 )
 
+// memberRow is what is known of a member of etcd.
+type memberRow struct {
+	name    string
+	process processState
+	leads   bool
+}
+
 // action is what the demo does to an elector.
 type action string
 
@@ -67,10 +78,12 @@ const (
 	actKill   action = "SIGKILL"
 	actFreeze action = "SIGSTOP"
 	actThaw   action = "SIGCONT"
+	actCut    action = "cut"
+	actHeal   action = "heal"
 )
 
 // suffered tells of an action in the past.
-var suffered = map[action]string{actStop: "was asked to stop", actKill: "was killed", actFreeze: "was frozen"}
+var suffered = map[action]string{actStop: "was asked to stop", actKill: "was killed", actFreeze: "was frozen", actCut: "was cut off"}
 
 // event is a line of what happened.
 type event struct {
@@ -94,7 +107,7 @@ type departure struct {
 }
 
 func newJournal(ttl time.Duration, etcd string) *journal {
-	return &journal{now: boottime.Now, begun: boottime.Now(), ttl: ttl, etcd: etcd, changed: make(chan struct{})}
+	return &journal{tape: newTape(setup{}), now: boottime.Now, begun: boottime.Now(), ttl: ttl, etcd: etcd, changed: make(chan struct{})}
 }
 
 // await blocks until what is known satisfies done, or the context ends, whose cause it returns.
@@ -151,6 +164,7 @@ func (j *journal) started(elector, pid int) {
 	defer j.publish()
 	r := &j.rows[elector]
 	*r = row{name: r.name, url: r.url, pid: pid, process: running, certain: r.certain}
+	j.say(moment{Kind: kindProcess, Who: r.name, Text: string(running)})
 	j.log("%s starts, process %d", r.name, pid)
 }
 
@@ -164,6 +178,7 @@ func (j *journal) ended(elector, pid int, exit, lastWords string) {
 	// A second SIGTERM ends an elector at once and not cleanly, and so does a person's own kill.
 	unclean := r.stops == 1 && exit != "exit status 0" || r.status.State == "" && lastWords != ""
 	*r = row{name: r.name, url: r.url, process: ended, exit: exit, certain: r.certain}
+	j.say(moment{Kind: kindProcess, Who: r.name, Text: string(ended)})
 	j.log("%s has ended: %s", r.name, exit)
 	if lastWords != "" {
 		j.log("%s said: %s", r.name, lastWords)
@@ -179,13 +194,22 @@ func (j *journal) acted(elector int, what action) {
 	defer j.publish()
 	r := &j.rows[elector]
 	role := ""
-	if r.token != 0 && what != actThaw {
+	if r.token != 0 && what != actThaw && what != actHeal {
 		role = ", which leads"
 		if j.left == nil {
 			j.left = &departure{what: what, at: j.now()}
 		}
 	}
-	j.log("%s to %s%s", what, r.name, role)
+	switch what {
+	case actCut:
+		j.log("%s is cut off from etcd%s", r.name, role)
+		j.say(moment{Kind: kindCut, Who: r.name, Text: "cut"})
+	case actHeal:
+		j.log("%s reaches etcd again", r.name)
+		j.say(moment{Kind: kindCut, Who: r.name, Text: "healed"})
+	default:
+		j.log("%s to %s%s", what, r.name, role)
+	}
 	switch what {
 	case actStop:
 		r.process = stopping
@@ -194,8 +218,9 @@ func (j *journal) acted(elector int, what action) {
 		r.process = frozen
 	case actThaw:
 		r.process = running
-	case actKill: // its end is near
+	case actKill, actCut, actHeal: // it runs on, for a moment at least
 	}
+	j.say(moment{Kind: kindProcess, Who: r.name, Text: string(r.process)})
 }
 
 // lineUp notes who stands in the queue.
@@ -228,6 +253,12 @@ func (j *journal) observe(s sample) {
 	defer j.publish()
 	r := &j.rows[s.elector]
 	if s.err == nil {
+		broken := j.check.broken
+		defer func() {
+			if j.answers%20 == 1 || broken != j.check.broken {
+				j.say(moment{Kind: kindVerdict, Text: j.check.broken, Count: int64(j.answers)})
+			}
+		}()
 		j.answers++
 		if s.status.Leading {
 			j.yeses++
@@ -285,13 +316,17 @@ func (j *journal) won(s sample) {
 	}
 	j.left = nil
 	j.terms = append(j.terms, term)
-	j.log("%s", text)
-	j.events[len(j.events)-1].strong = true
+	j.note(true, text)
 }
 
 // log adds a line. The caller holds the lock.
-func (j *journal) log(format string, args ...any) {
-	j.events = append(j.events, event{at: j.now() - j.begun, text: plain(fmt.Sprintf(format, args...))})
+func (j *journal) log(format string, args ...any) { j.note(false, fmt.Sprintf(format, args...)) }
+
+// note adds a line, which a change of leader makes a strong one. The caller holds the lock.
+func (j *journal) note(strong bool, text string) {
+	e := event{at: j.now() - j.begun, text: plain(text), strong: strong}
+	j.events = append(j.events, e)
+	j.say(moment{Kind: kindLine, Text: e.text, Strong: strong})
 }
 
 // publish tells who waits and gives the lock back.

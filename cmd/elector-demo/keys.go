@@ -47,13 +47,13 @@ func readKeys(ctx context.Context, stdin *os.File, keys chan<- byte) error {
 	return context.Cause(ctx)
 }
 
-// press does what a key stands for and returns the elector that is chosen from then on. Keys that mean
+// press does what a key stands for and returns the target that is chosen from then on. Keys that mean
 // nothing, such as Enter, do nothing.
-func press(key byte, chosen int, f *fleet) (int, error) {
-	e := f.electors[chosen]
+func press(key byte, chosen int, targets []target) (int, error) {
+	e := targets[chosen]
 	switch key {
-	case '1', '2', '3':
-		return int(key - '1'), nil
+	case '1', '2', '3', '4', '5', '6':
+		return min(int(key-'1'), len(targets)-1), nil
 	case 's':
 		return chosen, e.stop()
 	case 'k':
@@ -63,6 +63,10 @@ func press(key byte, chosen int, f *fleet) (int, error) {
 			return chosen, e.thaw()
 		}
 		return chosen, e.freeze()
+	case 'c':
+		if err := e.cut(!e.isCut()); err != errNoWay { // which the key means nothing for
+			return chosen, err
+		}
 	case 'r':
 		return chosen, e.start() // nothing if it runs
 	case 'q', ctrlC, ctrlD:

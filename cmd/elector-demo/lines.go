@@ -29,6 +29,27 @@ func printLines(ctx context.Context, w io.Writer, j *journal) error {
 	}
 }
 
+// printTape writes a line for everything on a tape that is meant for people, until the context ends.
+func printTape(ctx context.Context, w io.Writer, t *tape) error {
+	for n := 0; ; {
+		moments, next, changed := t.from(n)
+		n = next
+		for _, m := range moments {
+			if m.Kind != kindLine {
+				continue
+			}
+			if _, err := fmt.Fprintf(w, "%6.1fs  %s\n", float64(m.At)/1000, m.Text); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // heading says what runs and where to ask.
 func (j *journal) heading() string {
 	j.mu.Lock()
@@ -36,7 +57,10 @@ func (j *journal) heading() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "One election, three electors, lease time %v; etcd at %s\n", j.ttl, j.etcd)
 	for _, r := range j.rows {
-		fmt.Fprintf(&b, "  %-6s curl -i %s/leader\n", r.name, r.url)
+		fmt.Fprintf(&b, "  %-6s curl -i %s/leader   page %s/ui\n", r.name, r.url, r.url)
+	}
+	if j.page != "" {
+		fmt.Fprintf(&b, "  all    page %s\n", j.page)
 	}
 	b.WriteByte('\n')
 	return b.String()

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
@@ -24,6 +27,7 @@ const (
 )
 
 func main() {
+	devetcd.MaybeRunMember()
 	maybeServe()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -44,6 +48,13 @@ func run(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.W
 		fmt.Fprintln(stderr, "elector-demo:", err)
 		return exitUsage
 	}
+	if opts.replay != "" {
+		if err := show(ctx, opts, stdout); err != nil {
+			fmt.Fprintln(stderr, "elector-demo:", err)
+			return exitFailed
+		}
+		return exitShown
+	}
 	j, err := play(ctx, opts, stdin, stdout)
 	if err != nil {
 		fmt.Fprintln(stderr, "elector-demo:", err)
@@ -60,48 +71,68 @@ func run(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.W
 
 // play runs etcd, the electors and everything around them until the end, and returns what happened.
 func play(ctx context.Context, opts options, stdin, stdout *os.File) (*journal, error) {
-	etcd, err := devetcd.Start(ctx, devetcd.Options{})
+	listener, err := net.Listen("tcp", opts.page)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the page: %w", err)
+	}
+	defer listener.Close()
+	g, err := newGround(ctx, opts.members, len(names))
 	if err != nil {
 		return nil, err
 	}
-	defer etcd.Close()
-	j := newJournal(opts.ttl, etcd.Endpoints()[0])
-	fleet, err := newFleet(j, etcd.Endpoints(), opts.ttl)
+	defer g.close()
+	j := newJournal(opts.ttl, strings.Join(g.cluster.Endpoints(), ", "))
+	j.page = "http://" + listener.Addr().String()
+	plan := setup{Electors: names, TTLMs: opts.ttl.Milliseconds()}
+	for i := range opts.members {
+		plan.Members = append(plan.Members, memberName(i))
+	}
+	j.tape = newTape(plan)
+	g.introduce(j)
+	fleet, err := newFleet(j, g, j.page+"/counter", opts.ttl)
 	if err != nil {
 		return nil, err
 	}
 	defer fleet.close()
-	if err := fleet.startAll(); err != nil {
-		return nil, err
-	}
-	queue, err := newQueueReader(ctx, etcd)
+	queue, err := newQueueReader(ctx, g.cluster)
 	if err != nil {
 		return nil, err
 	}
 	defer queue.close()
+	targets := targetsOf(fleet, g)
+	serving := newWeb(j.tape, j.elapsed, targets, &counter{journal: j})
+	if err := fleet.startAll(); err != nil {
+		return nil, err
+	}
 
 	if opts.length > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, opts.length, errTimeIsUp)
 		defer cancel()
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	tasks, ctx := errgroup.WithContext(ctx)
 	for _, e := range fleet.electors {
-		g.Go(func() error { return pollElector(ctx, e, j) })
+		tasks.Go(func() error { return pollElector(ctx, e, j) })
+		tasks.Go(func() error { return followElector(ctx, e, j) })
 	}
-	g.Go(func() error { return queue.run(ctx, j) })
-	g.Go(func() error { return j.awaitFault(ctx) })
+	tasks.Go(func() error { return serving.serve(ctx, listener) })
+	tasks.Go(func() error { return g.follow(ctx, j) })
+	tasks.Go(func() error { return queue.run(ctx, j) })
+	tasks.Go(func() error { return j.awaitFault(ctx) })
+	if opts.record != "" {
+		tasks.Go(func() error { return record(ctx, opts.record, j.tape) })
+	}
 	if opts.scenario != "" {
-		g.Go(func() error { return perform(ctx, opts.scenario, fleet, j) })
+		tasks.Go(func() error { return perform(ctx, opts.scenario, fleet, g, j) })
 	}
 	if opts.terminal {
 		keys := make(chan byte)
-		g.Go(func() error { return readKeys(ctx, stdin, keys) })
-		g.Go(func() error { return draw(ctx, stdin, stdout, keys, fleet, j) })
+		tasks.Go(func() error { return readKeys(ctx, stdin, keys) })
+		tasks.Go(func() error { return draw(ctx, stdin, stdout, keys, targets, j) })
 	} else {
-		g.Go(func() error { return printLines(ctx, stdout, j) })
+		tasks.Go(func() error { return printLines(ctx, stdout, j) })
 	}
-	err = g.Wait()
+	err = tasks.Wait()
 	j.end(err)
 	if isEnd(err) {
 		err = nil
@@ -109,14 +140,57 @@ func play(ctx context.Context, opts options, stdin, stdout *os.File) (*journal, 
 	return j, err
 }
 
+// targetsOf lists all that something can be done to: the electors, then the members of etcd.
+func targetsOf(f *fleet, g *ground) []target {
+	var all []target
+	for _, e := range f.electors {
+		all = append(all, e)
+	}
+	for _, m := range g.members {
+		all = append(all, m)
+	}
+	return all
+}
+
+// show plays a recorded run to its end, and leaves it on the page until the context ends.
+func show(ctx context.Context, opts options, stdout io.Writer) error {
+	plan, moments, err := load(opts.replay)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", opts.page)
+	if err != nil {
+		return fmt.Errorf("listen for the page: %w", err)
+	}
+	defer listener.Close()
+	plan.Replay = true
+	t, begun := newTape(plan), time.Now()
+	if opts.length > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, opts.length, errTimeIsUp)
+		defer cancel()
+	}
+	fmt.Fprintf(stdout, "The run in %s, on the page http://%s\n\n", opts.replay, listener.Addr())
+	tasks, ctx := errgroup.WithContext(ctx)
+	serving := newWeb(t, func() time.Duration { return time.Since(begun) }, nil, nil)
+	tasks.Go(func() error { return serving.serve(ctx, listener) })
+	tasks.Go(func() error { return rewind(ctx, moments, t) })
+	tasks.Go(func() error { return printTape(ctx, stdout, t) })
+	if err := tasks.Wait(); !isEnd(err) {
+		return err
+	}
+	return nil
+}
+
 // The ways in which a run ends; the summary knows whether it went well. The goroutines of play return one of them, or
 // the cause of their context.
 var (
 	errTimeIsUp = errors.New("the time given by --for is over")
 	errQuit     = errors.New("the key q was pressed")
+	errOver     = errors.New("the recorded run is over")
 	errFault    = errors.New("an elector did what it must not")
 )
 
 func isEnd(err error) bool {
-	return errors.Is(err, errTimeIsUp) || errors.Is(err, errQuit) || errors.Is(err, errFault) || errors.Is(err, context.Canceled)
+	return errors.Is(err, errTimeIsUp) || errors.Is(err, errQuit) || errors.Is(err, errFault) || errors.Is(err, errOver) || errors.Is(err, context.Canceled)
 }

@@ -104,8 +104,11 @@ func TestHelpAndMistakesOnTheCommandLine(t *testing.T) {
 		{"--ttl 1s", "--ttl 1s"},
 		{"--ttl 2500ms", "whole seconds"},
 		{"--ttl 2h", "from 2s to 60s"},
-		{"--scenario storm", "crash, freeze, handover"},
-		{"--scenario=", "crash, freeze, handover"},
+		{"--scenario storm", "crash, cut, freeze, handover, member"},
+		{"--scenario=", "crash, cut, freeze, handover, member"},
+		{"--members 2", "give 1 or 3"},
+		{"--http 8080", "give host:port"},
+		{"--replay run --scenario crash", "leave out"},
 		{"--nonsense", "--nonsense"},
 		{"extra", `"extra"`},
 	} {

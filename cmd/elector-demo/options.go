@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -14,7 +16,11 @@ type options struct {
 	length   time.Duration // 0: until somebody ends it
 	scenario string        // empty: none
 	ttl      time.Duration
-	terminal bool // draw, and read keys
+	members  int    // of etcd
+	page     string // address of the page
+	record   string // file to write the run to; empty: none
+	replay   string // file to show a run from; empty: none, the run is live
+	terminal bool   // draw, and read keys
 }
 
 const (
@@ -23,11 +29,12 @@ const (
 )
 
 func help() string {
-	return `elector-demo: one election among three electors, in one terminal
+	return `elector-demo: one election among three electors, in a terminal and in a browser
 
-It runs etcd and three electors, shows who leads, with which token and for how long that
-is certain, and lets you stop, kill, freeze and restart them. It checks that never two say
-yes at the same time. Everything is gone when it ends.
+It runs etcd and three electors, each with a worker that counts while it may. It shows who
+leads, with which token and for how long that is certain, and lets you stop, kill, freeze,
+cut off and restart them. It checks that never two say yes at the same time. Everything is
+gone when it ends.
 
 Usage:
   elector-demo [flags]
@@ -39,13 +46,20 @@ Flags:
                           handover   stop it with SIGTERM, start it again
                           crash      kill it with SIGKILL, start it again
                           freeze     SIGSTOP for twice the lease time, then SIGCONT
+                          cut        cut it off from etcd for twice the lease time
+                          member     kill the leader of etcd instead, start it again
+      --members N       members of etcd, 1 or 3 (default 3)
+      --http ADDRESS    where the page is (default 127.0.0.1:0, a free port)
+      --record FILE     keep what happens in a file
+      --replay FILE     show on the page what a file has kept, and run nothing
       --ttl DURATION    lease time, 2s to 60s (default 3s: shorter than in production, so
                         that a crash is over soon)
   -h, --help            print this
 
 Keys, on a terminal:
-  1 2 3   choose an elector        s   stop it (SIGTERM)     f   freeze or unfreeze it
-  q       quit                     k   kill it (SIGKILL)     r   start it again
+  1 2 3   choose an elector      s   stop it (SIGTERM)     f   freeze or unfreeze it
+  4 5 6   or a member of etcd    k   kill it (SIGKILL)     r   start it again
+  q       quit                   c   cut it off from etcd, or heal that
 
 Without a terminal it prints a line for everything that happens.
 
@@ -62,6 +76,10 @@ func parse(args []string, terminal bool) (options, error) {
 	fs.DurationVar(&o.length, "for", 0, "")
 	fs.StringVar(&o.scenario, "scenario", "", "")
 	fs.DurationVar(&o.ttl, "ttl", defaultTTL, "")
+	fs.IntVar(&o.members, "members", 3, "")
+	fs.StringVar(&o.page, "http", "127.0.0.1:0", "")
+	fs.StringVar(&o.record, "record", "", "")
+	fs.StringVar(&o.replay, "replay", "", "")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -77,7 +95,16 @@ func parse(args []string, terminal bool) (options, error) {
 	if _, known := scenarios[o.scenario]; fs.Changed("scenario") && !known {
 		return o, fmt.Errorf("--scenario %q is not known: give one of %s", o.scenario, strings.Join(scenarioNames(), ", "))
 	}
-	if !terminal && !fs.Changed("for") {
+	if o.members != 1 && o.members != 3 {
+		return o, fmt.Errorf("--members %d is not possible here: give 1 or 3", o.members)
+	}
+	if o.replay != "" && (o.record != "" || fs.Changed("scenario") || fs.Changed("members") || fs.Changed("ttl")) {
+		return o, errors.New("--replay shows a run as it was: leave out --record, --scenario, --members and --ttl")
+	}
+	if _, _, err := net.SplitHostPort(o.page); err != nil {
+		return o, fmt.Errorf("--http %q is no address: give host:port, such as 127.0.0.1:8080", o.page)
+	}
+	if !terminal && !fs.Changed("for") && o.replay == "" {
 		o.length = defaultLength
 	}
 	if !terminal && !fs.Changed("scenario") {

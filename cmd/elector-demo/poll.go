@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/elector-dev/elector/internal/boottime"
+	"github.com/elector-dev/elector/internal/client"
 	"github.com/elector-dev/elector/internal/httpapi"
 )
 
@@ -36,12 +37,12 @@ func (s sample) until() time.Duration {
 func pollElector(ctx context.Context, e *elector, j *journal) error {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport}
+	asker := &http.Client{Transport: transport}
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		if pid := j.pid(e.index); pid != 0 {
-			s := ask(ctx, client, e.url+"/status")
+			s := ask(ctx, asker, e.url+"/status")
 			s.elector, s.pid = e.index, pid
 			if ctx.Err() == nil {
 				j.observe(s)
@@ -55,8 +56,26 @@ func pollElector(ctx context.Context, e *elector, j *journal) error {
 	}
 }
 
+// followElector puts the elector's own events on the tape until the context ends.
+func followElector(ctx context.Context, e *elector, j *journal) error {
+	c, err := client.New(e.url)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for s, err := range c.Events(ctx, true) {
+		switch {
+		case err == nil:
+			j.told(e.name, s)
+		case ctx.Err() == nil:
+			j.lost(e.name)
+		}
+	}
+	return context.Cause(ctx)
+}
+
 // ask puts one question, for pollTimeout at most.
-func ask(ctx context.Context, client *http.Client, url string) (s sample) {
+func ask(ctx context.Context, asker *http.Client, url string) (s sample) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -65,7 +84,7 @@ func ask(ctx context.Context, client *http.Client, url string) (s sample) {
 	}
 	s.sent = boottime.Now()
 	defer func() { s.received = boottime.Now() }()
-	resp, err := client.Do(req)
+	resp, err := asker.Do(req)
 	if err != nil {
 		s.err = err
 		return s

@@ -18,7 +18,7 @@ type queueReader struct {
 	client *clientv3.Client
 }
 
-func newQueueReader(ctx context.Context, etcd *devetcd.Embedded) (*queueReader, error) {
+func newQueueReader(ctx context.Context, etcd *devetcd.Cluster) (*queueReader, error) {
 	client, err := etcd.NewClient(ctx)
 	if err != nil {
 		return nil, err

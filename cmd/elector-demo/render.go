@@ -120,17 +120,43 @@ func (f *frame) table(v view) {
 		queue[i] = plain(name)
 	}
 	f.add(styled(dim, "     the queue in etcd: %s", orNone(strings.Join(queue, ", "))))
+	f.add(members(v)...)
+	f.add(styled(dim, "     the counter: %d writes taken, %d late ones refused by their token", v.taken, v.refused))
 	f.add()
 }
 
-// hints says how to see the same from another terminal.
+// members tells how the members of etcd are, on one line.
+func members(v view) []span {
+	spans := []span{styled(dim, "     ")}
+	for i, m := range v.members {
+		mark, state, style := " ", string(m.process), dim
+		if i+len(v.rows) == v.chosen {
+			mark = "›"
+		}
+		switch {
+		case m.process != running:
+			style = bold
+		case m.leads:
+			state = "leads"
+		}
+		spans = append(spans, styled(bold, "%s", mark), styled(dim, "%d ", i+len(v.rows)+1), styled(style, "%s %-9s", m.name, state))
+	}
+	return spans
+}
+
+// hints says where to see the same in a browser and, if there is room, from another terminal.
 func (f *frame) hints(v view) {
+	if v.page != "" {
+		f.add(text(" Look: %s", v.page), styled(dim, "  # all of it, in a browser"))
+	}
 	for i, r := range v.rows {
 		label := "       "
 		if i == 0 {
 			label = " Ask:  "
 		}
-		f.add(styled(dim, "%s", label), text("curl -i %s/leader", r.url), styled(dim, "  # %s, process %s", r.name, number(int64(r.pid))))
+		if f.height >= 30 {
+			f.add(styled(dim, "%s", label), text("curl -i %s/leader", r.url), styled(dim, "  # %s, process %s", r.name, number(int64(r.pid))))
+		}
 	}
 	f.add()
 }
@@ -159,7 +185,7 @@ func (f *frame) foot(v view) {
 	f.add(text(" Two yes at once: "), styled(style, "%s", verdict(v.broken)),
 		styled(dim, "   checked on %d answers; newest token %s", v.answers, number(v.token)))
 	spans := []span{text(" ")}
-	for _, k := range [][2]string{{"1 2 3", "choose"}, {"s", "stop"}, {"k", "kill -9"}, {"f", "freeze/unfreeze"}, {"r", "start again"}, {"q", "quit"}} {
+	for _, k := range [][2]string{{"1-6", "choose"}, {"s", "stop"}, {"k", "kill -9"}, {"f", "(un)freeze"}, {"c", "cut/heal"}, {"r", "start"}, {"q", "quit"}} {
 		spans = append(spans, styled(bold, "%s", k[0]), styled(dim, " %s   ", k[1]))
 	}
 	f.add(spans...)

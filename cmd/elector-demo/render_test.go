@@ -37,12 +37,21 @@ func TestRenderedFrames(t *testing.T) {
 	s.say(0, 210, 7, "leader", "won")
 	s.say(2, 220, 0, "follower", "registered")
 	s.lineUp([]string{"red", "green", "blue"})
+	for i := range 3 {
+		s.memberIs(memberName(i), running)
+	}
+	s.memberLeads(memberName(1))
+	s.wrote(kindWrite, "red", 7, 41, 0)
 	s.say(0, 1000, 7, "leader", "won")
 	s.clock = ms(1300)
 	golden(t, "leading", render(s.look(1), 80, 24, false))
 	golden(t, "colour", render(s.look(1), 80, 24, true))
+	s.page = "http://127.0.0.1:8080"
+	golden(t, "tall", render(s.look(1), 80, 32, false))
 
 	s.do(0, 1400, actFreeze)
+	s.memberIs(memberName(1), ended)
+	s.memberLeads(memberName(2))
 	s.clock = ms(2400)
 	golden(t, "frozen", render(s.look(0), 80, 24, false))
 

@@ -13,6 +13,7 @@ const calm = 2 * time.Second
 // stage is what a scenario plays on.
 type stage struct {
 	fleet   *fleet
+	ground  *ground
 	journal *journal
 	ttl     time.Duration
 }
@@ -27,15 +28,21 @@ var scenarios = map[string]func(ctx context.Context, s stage, leader int) error{
 		return s.replace(ctx, leader, (*elector).kill)
 	},
 	"freeze": func(ctx context.Context, s stage, leader int) error {
-		return s.freeze(ctx, leader)
+		e := s.fleet.electors[leader]
+		return s.suspend(ctx, leader, e.freeze, e.thaw)
 	},
+	"cut": func(ctx context.Context, s stage, leader int) error {
+		e := s.fleet.electors[leader]
+		return s.suspend(ctx, leader, func() error { return e.cut(true) }, func() error { return e.cut(false) })
+	},
+	"member": func(ctx context.Context, s stage, _ int) error { return s.loseMember(ctx) },
 }
 
 func scenarioNames() []string { return slices.Sorted(maps.Keys(scenarios)) }
 
 // perform plays a scenario again and again until the context ends.
-func perform(ctx context.Context, name string, f *fleet, j *journal) error {
-	s := stage{fleet: f, journal: j, ttl: j.ttl}
+func perform(ctx context.Context, name string, f *fleet, g *ground, j *journal) error {
+	s := stage{fleet: f, ground: g, journal: j, ttl: j.ttl}
 	for {
 		var leader int
 		err := j.await(ctx, func(rows []row) bool {
@@ -73,11 +80,10 @@ func (s stage) replace(ctx context.Context, leader int, end func(*elector) error
 	return e.start()
 }
 
-// freeze stops the leader's process for twice the lease time, waits for another leader meanwhile, and
-// for what the old one says when it goes on.
-func (s stage) freeze(ctx context.Context, leader int) error {
-	e := s.fleet.electors[leader]
-	if err := e.freeze(); err != nil {
+// suspend takes the leader out for twice the lease time, waits for another leader meanwhile, and for what the old one says
+// when it is back.
+func (s stage) suspend(ctx context.Context, leader int, out, back func() error) error {
+	if err := out(); err != nil {
 		return err
 	}
 	over := time.NewTimer(2 * s.ttl)
@@ -90,7 +96,7 @@ func (s stage) freeze(ctx context.Context, leader int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := e.thaw(); err != nil {
+	if err := back(); err != nil {
 		return err
 	}
 	err := s.journal.await(ctx, func(rows []row) bool {
@@ -100,6 +106,35 @@ func (s stage) freeze(ctx context.Context, leader int) error {
 		s.journal.roundShown()
 	}
 	return err
+}
+
+// loseMember kills the leader of etcd, waits until etcd has another one, and starts the member again.
+func (s stage) loseMember(ctx context.Context) error {
+	lost := -1
+	err := s.journal.await(ctx, func([]row) bool { // which holds the journal's lock meanwhile
+		lost = slices.IndexFunc(s.journal.members, func(m memberRow) bool { return m.leads })
+		return lost >= 0
+	})
+	if err != nil {
+		return err
+	}
+	m := s.ground.members[lost]
+	if err := m.kill(); err != nil {
+		return err
+	}
+	if len(s.ground.members) > 1 {
+		err := s.journal.await(ctx, func([]row) bool {
+			return slices.IndexFunc(s.journal.members, func(m memberRow) bool { return m.leads && m.process == running }) >= 0
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := pause(ctx, calm); err != nil {
+		return err
+	}
+	s.journal.roundShown()
+	return m.start()
 }
 
 // awaitAnother blocks until another elector than the given one leads.

@@ -23,7 +23,7 @@ const (
 
 // draw shows the journal on the terminal and obeys keys until the context ends or the key q is
 // pressed. The terminal is as before when it returns.
-func draw(ctx context.Context, stdin, stdout *os.File, keys <-chan byte, f *fleet, j *journal) (err error) {
+func draw(ctx context.Context, stdin, stdout *os.File, keys <-chan byte, targets []target, j *journal) (err error) {
 	before, err := term.MakeRaw(int(stdin.Fd()))
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func draw(ctx context.Context, stdin, stdout *os.File, keys <-chan byte, f *flee
 		select {
 		case <-tick.C:
 		case k := <-keys:
-			if chosen, err = press(k, chosen, f); err != nil {
+			if chosen, err = press(k, chosen, targets); err != nil {
 				return err
 			}
 		case <-ctx.Done():

@@ -10,13 +10,17 @@ type view struct {
 	elapsed time.Duration
 	ttl     time.Duration
 	etcd    string
+	page    string // URL of the fleet's page
 	rows    []rowView
 	queue   []string
+	members []memberRow
+	taken   int64   // writes that the counter took
+	refused int64   // and did not
 	events  []event // the newest last
 	token   int64   // of the newest term
 	answers int
 	broken  string
-	chosen  int
+	chosen  int // among the electors, and the members behind them
 }
 
 // rowView is an elector in a frame.
@@ -39,7 +43,8 @@ func (j *journal) look(chosen int) view {
 	defer j.mu.Unlock()
 	now := j.now()
 	v := view{
-		elapsed: now - j.begun, ttl: j.ttl, etcd: j.etcd, queue: slices.Clone(j.queue), events: slices.Clone(j.events),
+		elapsed: now - j.begun, ttl: j.ttl, etcd: j.etcd, page: j.page, queue: slices.Clone(j.queue), events: slices.Clone(j.events),
+		members: slices.Clone(j.members), taken: j.counted.taken, refused: j.counted.refused,
 		answers: j.answers, broken: j.check.broken, chosen: chosen,
 	}
 	if n := len(j.terms); n > 0 {

@@ -21,6 +21,8 @@ func (a *API) routes() []route {
 		{"/events", probing, mainOnly, params{afterParam, renewalsParam, maxParam}, a.events}, // a stream of states
 		{"/sse", probing, mainOnly, noQuery, a.sse},                                           // a stream of who leads, as nais/elector has it
 
+		{"/ui", probing, mainOnly, noQuery, a.ui}, // a page for people
+
 		{"/candidates", probing, mainOnly, noQuery, a.candidates},                        // the queue, from etcd
 		{"/history", probing, mainOnly, noQuery, a.history},                              // the latest terms
 		{"/value", publishing, mainOnly, params{waitParam, revisionParam}, a.value},      // the fleet's shared value; the leader puts it

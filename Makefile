@@ -6,15 +6,38 @@ VERSION := $(or $(VERSION),$(shell git describe --always --dirty --tags 2>/dev/n
 IMAGE   ?= elector:$(VERSION)
 BINARY  ?= bin/elector
 DEB_ARCH ?= $(shell $(GO) env GOARCH)
+REVISION := $(or $(REVISION),$(shell git rev-parse HEAD 2>/dev/null),unknown)
+# The processor that the image is for: make image GOARCH=arm64 needs no emulation.
+GOARCH  ?= $(shell $(GO) env GOARCH)
+
+# What the product is built with, here and in the Dockerfile, so that both make the same file, byte for byte. gRPC's
+# traces, which nobody reads here, would have the linker keep three megabytes of methods.
+PRODUCT = CGO_ENABLED=0 GOFLAGS= $(GO) build -trimpath -buildvcs=false -tags grpcnotrace \
+	-ldflags '-s -w -X github.com/elector-dev/elector/internal/cli.version=$(VERSION)'
 
 # Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
 MODULES := $(dir $(wildcard go.mod */go.mod */*/go.mod))
 
-.PHONY: build test lint demo image deb e2e prove model mutants chaos chaos-long clean
+.PHONY: build sbom reproducible test lint demo image deb e2e prove model mutants chaos chaos-long clean
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BINARY) \
-		-ldflags '-s -w -X github.com/elector-dev/elector/internal/cli.version=$(VERSION)' ./cmd/elector
+	$(PRODUCT) -o '$(BINARY)' ./cmd/elector
+
+# What the binary is made of, as SPDX beside it. Its date is that of the commit, so that it is the same each time.
+sbom: build
+	GOOS= GOARCH= $(GO) run ./internal/sbom --version '$(VERSION)' --created "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" '$(BINARY)' >'$(BINARY).spdx.json'
+	@echo "sbom: $$(grep -c '"SPDXID": "SPDXRef-Package' '$(BINARY).spdx.json') packages in $(BINARY).spdx.json"
+
+# Two builds of the same sources are the same file: here from two directories, with files of other ages, one of them with an
+# empty cache. That the image has it too is tested in test/image.
+reproducible: build
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && mkdir -p "$$dir/one" "$$dir/another/place" && \
+	for copy in one another/place; do cp -r go.mod go.sum cmd internal "$$dir/$$copy"; done && \
+	find "$$dir/another" -exec touch -d 2001-02-03 {} + && \
+	(cd "$$dir/one" && umask 077 && GOCACHE="$$dir/cache" $(PRODUCT) -o "$$dir/first" ./cmd/elector) && \
+	(cd "$$dir/another/place" && $(PRODUCT) -o "$$dir/second" ./cmd/elector) && \
+	sha256sum "$$dir/first" "$$dir/second" '$(BINARY)' | sed "s|$$dir/||" && \
+	cmp "$$dir/first" "$$dir/second" && cmp "$$dir/first" '$(BINARY)' && echo 'reproducible: the builds are the same file'
 
 test: bin/etcdctl
 	ELECTOR_TEST_ETCDCTL='$(CURDIR)/bin/etcdctl' $(GO) test -race -shuffle=on ./...
@@ -64,7 +87,14 @@ demo:
 
 # The build uses the host's network: a module proxy that this machine reaches only in its own way is reached in the build as well.
 image:
-	docker build --network=host --build-arg VERSION='$(VERSION)' --build-arg GOPROXY="$$($(GO) env GOPROXY)" --tag '$(IMAGE)' .
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cd "$$dir" && \
+	printf '{"architecture":"%s","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}' '$(GOARCH)' >config.json && \
+	printf '[{"Config":"config.json","RepoTags":["elector-empty:%s"],"Layers":[]}]' '$(GOARCH)' >manifest.json && \
+	tar -c config.json manifest.json | docker load --quiet >/dev/null
+	docker build --network=host --build-arg EMPTY='elector-empty:$(GOARCH)' --build-arg VERSION='$(VERSION)' --build-arg REVISION='$(REVISION)' \
+		--build-arg GOARCH='$(GOARCH)' --build-arg GOPROXY="$$($(GO) env GOPROXY)" --tag '$(IMAGE)' .
+	@made=$$(docker create --platform 'linux/$(GOARCH)' '$(IMAGE)') && binary=$$(docker cp "$$made:/elector" - | tar -xO | wc -c); docker rm "$$made" >/dev/null; \
+	echo "image: $$(docker image inspect --format '{{.Size}}' '$(IMAGE)') bytes for linux/$(GOARCH), of which the binary is $$binary"
 
 # For Debian and what is made of it: make deb DEB_ARCH=arm64 makes the other one.
 deb: bin/nfpm

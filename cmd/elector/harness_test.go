@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(beWorker(address))
 	}
 	if os.Getenv(asElector) != "" {
-		os.Exit(run())
+		os.Exit(run(brittle(os.Getenv(asBrittle))))
 	}
 	if journal := os.Getenv(asActor); journal != "" {
 		beActor(journal)
@@ -105,11 +105,17 @@ func (e *etcd) startUnder(t *testing.T, wrap []string, id string, args ...string
 // launch is startUnder with the word for what the elector is to do.
 func (e *etcd) launch(t *testing.T, wrap []string, verb, id string, args ...string) *process {
 	t.Helper()
+	return e.launchProgram(t, append(slices.Clone(wrap), os.Args[0]), verb, id, args...)
+}
+
+// launchProgram is launch with a program that is the elector, and words before it.
+func (e *etcd) launchProgram(t *testing.T, program []string, verb, id string, args ...string) *process {
+	t.Helper()
 	args = append([]string{verb, "--election", "e2e", "--id", id, "--ttl", ttl.String(), "--http", "127.0.0.1:0", "--log-format", "json"}, args...)
 	if e.Cluster != nil {
 		args = append(args[:1:1], append([]string{"--etcd-endpoints", strings.Join(e.Endpoints(), ",")}, args[1:]...)...)
 	}
-	argv := append(append(slices.Clone(wrap), os.Args[0]), args...)
+	argv := append(slices.Clone(program), args...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	must(t, err)
 	defer log.Close() // the child has its own

@@ -12,6 +12,7 @@ import (
 
 	"github.com/elector-dev/elector/internal/boottime"
 	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 // A killed elector that comes back gives its key away as soon as its promises have run out: somebody leads long before
@@ -58,14 +59,33 @@ func TestElectorThatWasKilledAndStartedAgainDoesNotLeaveTheFleetToItsLease(t *te
 // refused runs an elector that is to refuse its settings, and returns what it says.
 func (e *etcd) refused(t *testing.T, args ...string) string {
 	t.Helper()
+	return e.ends(t, 2, args...)
+}
+
+// ends runs an elector that is to end by itself with a status, and returns what it says.
+func (e *etcd) ends(t *testing.T, status int, args ...string) string {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"--election", "e2e", "--http", "", "--etcd-endpoints", strings.Join(e.Endpoints(), ",")}, args...)...)
 	cmd.Env = append(os.Environ(), asElector+"=1")
 	said, err := cmd.CombinedOutput()
 	var failed *exec.ExitError
-	if !errors.As(err, &failed) || failed.ExitCode() != 2 {
-		t.Errorf("%v: %v, want exit status 2\n%s", args, err, said)
+	if !errors.As(err, &failed) || failed.ExitCode() != status {
+		t.Errorf("%v: %v, want exit status %d\n%s", args, err, status, said)
 	}
 	return string(said)
+}
+
+// A full disk is nobody's mistake: a supervisor that gives up after status 2 is to try again.
+func TestStateDirectoryOnAFullDiskIsAFailure(t *testing.T) {
+	testenv.Root(t) // to have a disk
+	script := `mount -t tmpfs -o size=4k,mode=700 none "$DIR" && head -c 4096 /dev/zero >"$DIR/full"; exec "$0" --election e2e --id w1 --http "" --state-dir "$DIR"`
+	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-c", script, os.Args[0])
+	cmd.Env = append(os.Environ(), asElector+"=1", "DIR="+t.TempDir())
+	said, err := cmd.CombinedOutput()
+	var failed *exec.ExitError
+	if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(string(said), "no space left on device") {
+		t.Errorf("%v, want exit status 1\n%s", err, said)
+	}
 }
 
 func TestStateDirectoryOfALivingElectorAndACopyOfItAreRefused(t *testing.T) {
@@ -76,10 +96,11 @@ func TestStateDirectoryOfALivingElectorAndACopyOfItAreRefused(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "state")
 	must(t, os.CopyFS(copied, os.DirFS(original)))
 	must(t, errors.Join(os.Chmod(copied, 0o700), os.Chmod(filepath.Join(copied, "lock"), 0o600), os.Chmod(filepath.Join(copied, "state.json"), 0o600)))
-	for dir, want := range map[string]string{original: "is in use by another process", copied: "is a copy"} {
-		if said := e.refused(t, "--id", "w1", "--state-dir", dir); !strings.Contains(said, want) {
-			t.Errorf("%q does not say %q", said, want)
-		}
+	if said := e.ends(t, 1, "--id", "w1", "--state-dir", original); !strings.Contains(said, "is in use by another process") { // which will end
+		t.Errorf("of the original it says %q", said)
+	}
+	if said := e.refused(t, "--id", "w1", "--state-dir", copied); !strings.Contains(said, "is a copy") {
+		t.Errorf("of the copy it says %q", said)
 	}
 	if said := e.refused(t, "--id", "w2", "--state-dir", copied); !strings.Contains(said, "holds the state of") {
 		t.Errorf("another identity is told %q", said)

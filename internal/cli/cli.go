@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,22 +26,18 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// mistake makes a usageError of an error about a file that a setting names, unless whoever has written the setting has no
-// part in it: a disk that fails, or a lack of descriptors or memory, is a failure as any other.
-func mistake(err error) error {
-	for _, no := range []syscall.Errno{syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ESTALE, syscall.EINTR, syscall.ETIMEDOUT} {
-		if errors.Is(err, no) {
-			return err
-		}
-	}
-	return usageError{err}
-}
-
 // Run runs the elector command and returns its exit status. args are the arguments without the
 // program's name, env is as os.Environ returns it. The daemon runs until ctx ends and has then wound
 // up; nothing it started is left. Run touches no state of the process, so it may run several times,
 // concurrently too.
 func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return RunConfined(ctx, func() error { return nil }, args, env, stdin, stdout, stderr)
+}
+
+// RunConfined is Run for a process that is the elector's own. Before the daemon reads a secret it calls confine, which
+// takes from the process, and from the commands that it starts, what none of them needs; with commands that may need it,
+// confine is called only if the settings say so.
+func RunConfined(ctx context.Context, confine func() error, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 2 && args[0] == guardVerb { // before all else, so that it stays small
 		if err := work.Guard(stdin, args[1]); err != nil {
 			fmt.Fprintf(stderr, "elector: %v\n", err)
@@ -50,7 +45,7 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 		}
 		return exitClean
 	}
-	root := newRoot(env)
+	root := newRoot(env, confine)
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -80,8 +75,8 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 }
 
 // newRoot builds the command and its subcommands.
-func newRoot(env []string) *cobra.Command {
-	root := daemonCommand("elector", env)
+func newRoot(env []string, confine func() error) *cobra.Command {
+	root := daemonCommand("elector", env, confine)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), help()) })
@@ -93,7 +88,7 @@ func newRoot(env []string) *cobra.Command {
 		},
 	}
 	group.AddCommand(checkCommand(env))
-	root.AddCommand(daemonCommand("serve", env), runCommand(env), roleCommand(env), group, &cobra.Command{
+	root.AddCommand(daemonCommand("serve", env, confine), runCommand(env, confine), roleCommand(env), group, &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
 		Args:  noArguments,
@@ -126,7 +121,7 @@ func completionCommand(root *cobra.Command) *cobra.Command {
 }
 
 // daemonCommand is the daemon, under a name.
-func daemonCommand(name string, env []string) *cobra.Command {
+func daemonCommand(name string, env []string, confine func() error) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: "take part in an election", Args: noArguments}
 	flags := config.Register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -135,14 +130,14 @@ func daemonCommand(name string, env []string) *cobra.Command {
 			tell(cmd, warnings)
 			return usageError{err}
 		}
-		_, err = serve(cmd.Context(), cfg, warnings, source{flags, env}, cmd.ErrOrStderr(), nil)
+		_, err = serve(cmd.Context(), cfg, warnings, source{flags, env, confine}, cmd.ErrOrStderr(), nil)
 		return err
 	}
 	return cmd
 }
 
 // runCommand is the daemon with a command that runs only while it leads.
-func runCommand(env []string) *cobra.Command {
+func runCommand(env []string, confine func() error) *cobra.Command {
 	cmd := &cobra.Command{Use: "run", Short: "run a command while this elector leads", DisableFlagsInUseLine: true}
 	flags := config.Register(cmd.Flags())
 	var argv []string
@@ -163,7 +158,7 @@ func runCommand(env []string) *cobra.Command {
 			tell(cmd, warnings)
 			return usageError{err}
 		}
-		return runCommandOf(cmd.Context(), cfg, warnings, source{flags, env}, argv, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
+		return runCommandOf(cmd.Context(), cfg, warnings, source{flags, env, confine}, argv, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
 	}
 	return cmd
 }

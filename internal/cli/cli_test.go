@@ -60,7 +60,7 @@ func TestCommandLine(t *testing.T) {
 
 func TestHelpNamesEveryCommand(t *testing.T) {
 	text := strings.NewReplacer("[", "", "]", "").Replace(help())
-	for _, c := range newRoot(nil).Commands() {
+	for _, c := range newRoot(nil, nil).Commands() {
 		if !strings.Contains(text, "\n  elector "+c.Name()+" ") {
 			t.Errorf("elector -h does not tell of elector %s", c.Name())
 		}

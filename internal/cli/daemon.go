@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/elector-dev/elector/internal/boottime"
@@ -25,6 +24,7 @@ import (
 	"github.com/elector-dev/elector/internal/metrics"
 	"github.com/elector-dev/elector/internal/sdnotify"
 	"github.com/elector-dev/elector/internal/statusfile"
+	"github.com/elector-dev/elector/internal/webconfig"
 	"github.com/elector-dev/elector/internal/work"
 )
 
@@ -40,7 +40,7 @@ type daemon struct {
 	store   *etcdstore.Store
 }
 
-// newDaemon builds the parts. Its errors are mistakes in the settings.
+// newDaemon builds the parts. Its errors are mistakes in the settings, or about the files that they name; see blame.
 func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *slog.Logger) (*daemon, error) {
 	d := &daemon{}
 	hooks, err := hooksOf(cfg)
@@ -73,7 +73,7 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 		Requests:     m.Request,
 	})
 	if err != nil {
-		return nil, mistake(err)
+		return nil, blame(err)
 	}
 	grace := time.Duration(0)
 	if guarded {
@@ -107,17 +107,17 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 		return all
 	})
 	if cfg.ProbeWebConfig != "" {
-		if err := web.Validate(cfg.ProbeWebConfig); err != nil {
-			return nil, usageError{fmt.Errorf("--probe-http-web-config %q: %w", cfg.ProbeWebConfig, err)}
+		if err := webconfig.Check(cfg.ProbeWebConfig); err != nil {
+			return nil, blame(fmt.Errorf("--probe-http-web-config %q: %w", cfg.ProbeWebConfig, err))
 		}
 	}
 	if cfg.HTTPTokenFile != "" {
 		if err := httpapi.CheckTokenFile(cfg.HTTPTokenFile); err != nil {
-			return nil, mistake(err)
+			return nil, blame(err)
 		}
 	}
 	if err := statusfile.Check(cfg.StatusFile, cfg.LeaderFile); err != nil {
-		return nil, usageError{err}
+		return nil, blame(err)
 	}
 	d.holds = work.NewHolds(work.HoldsConfig{
 		Elector: holder{d.elector, d.gate}, Clock: bootClock{}, Required: cfg.RequireHold, Drain: cfg.DrainTimeout,
@@ -152,6 +152,7 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, from sourc
 	for _, w := range warnings {
 		log.Warn("check the settings", "warning", w)
 	}
+	confineFor(cfg, command != nil, from.confine, log)
 	mem, err := remember(cfg)
 	if err != nil {
 		return 0, err
@@ -238,7 +239,7 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, from sourc
 	return status, err
 }
 
-// keepFiles makes the files for scripts say no; nil: none are to be kept. Its errors are mistakes in the settings.
+// keepFiles makes the files for scripts say no; nil: none are to be kept. For its errors see blame.
 func (d *daemon) keepFiles(cfg config.Config, log *slog.Logger) (*statusfile.Files, error) {
 	if cfg.StatusFile == "" && cfg.LeaderFile == "" {
 		return nil, nil
@@ -247,7 +248,7 @@ func (d *daemon) keepFiles(cfg config.Config, log *slog.Logger) (*statusfile.Fil
 		Status: cfg.StatusFile, Leader: cfg.LeaderFile, Election: cfg.Path(), Elector: d.elector, Encode: d.api.Encode, Logger: log,
 	})
 	if err != nil {
-		return nil, usageError{err}
+		return nil, blame(err)
 	}
 	return f, nil
 }

@@ -9,10 +9,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/exporter-toolkit/web"
-
 	"github.com/elector-dev/elector/internal/config"
 	"github.com/elector-dev/elector/internal/httpapi"
+	"github.com/elector-dev/elector/internal/webconfig"
 )
 
 // closeTimeout bounds the time in which requests under way may end, once the key has been given up.
@@ -84,7 +83,7 @@ func (l *listener) serve() error {
 	serve := l.server.Serve
 	if l.web != "" {
 		serve = func(socket net.Listener) error {
-			return web.Serve(socket, l.server, &web.FlagConfig{WebConfigFile: &l.web, WebSystemdSocket: new(bool)}, l.log)
+			return webconfig.Serve(l.server, socket, l.web, l.log)
 		}
 	}
 	if err := serve(l.socket); !errors.Is(err, http.ErrServerClosed) {

@@ -13,8 +13,8 @@ type memory struct {
 	dir         *statedir.Dir // nil: nothing is kept
 }
 
-// remember makes the process known to its state directory, if there is one. Its errors are mistakes in the
-// settings. The memory is to be closed when the elector has ended.
+// remember makes the process known to its state directory, if there is one. For its errors see
+// blame. The memory is to be closed when the elector has ended.
 func remember(cfg config.Config) (memory, error) {
 	m := memory{incarnation: newIncarnation()}
 	if cfg.StateDir == "" {
@@ -25,7 +25,7 @@ func remember(cfg config.Config) (memory, error) {
 		Prefix: cfg.Prefix, Election: cfg.Path(), Identity: cfg.ID, Incarnation: m.incarnation, AnswerMax: cfg.AnswerMax,
 	})
 	if err != nil {
-		return memory{}, usageError{err}
+		return memory{}, blame(err)
 	}
 	return m, nil
 }
@@ -36,7 +36,7 @@ func checkMemory(cfg config.Config) error {
 		return nil
 	}
 	if err := statedir.Check(cfg.StateDir); err != nil {
-		return usageError{err}
+		return blame(err)
 	}
 	return nil
 }

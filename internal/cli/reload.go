@@ -8,10 +8,11 @@ import (
 	"github.com/elector-dev/elector/internal/config"
 )
 
-// source is where the settings come from.
+// source is who started the daemon: where the settings come from, and what takes rights from the process.
 type source struct {
-	flags *config.Flags
-	env   []string
+	flags   *config.Flags
+	env     []string
+	confine func() error
 }
 
 // reloads takes over what may change while the daemon runs, once for each hang-up, until the elector has ended. No term

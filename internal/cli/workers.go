@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os/exec"
-	"strings"
 
 	"github.com/elector-dev/elector/internal/config"
 	"github.com/elector-dev/elector/internal/election"
@@ -136,7 +135,7 @@ func hooksOf(cfg config.Config) (work.HookSet, error) {
 
 // hookOf reads a hook. The error is a sentence that begins with the text.
 func hookOf(text string) (*work.Hook, error) {
-	if !strings.HasPrefix(text, "http://") && !strings.HasPrefix(text, "https://") {
+	if !config.HookIsURL(text) {
 		argv, err := commandOf(text)
 		return &work.Hook{Argv: argv}, err
 	}

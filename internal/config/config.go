@@ -3,6 +3,7 @@ package config
 import (
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	StopSignal string        // that asks the command of elector run to end
 	StopGrace  time.Duration // that it then has; 0: a quarter of the TTL
 	Restart    Restart       // of that command, when it ends by itself
+
+	ChildNoNewPrivs bool // commands gain no rights by executing files
 
 	RequireHold  bool          // eligible only while a worker holds
 	HoldTimeout  time.Duration // a hold that has sent nothing for so long is cut; 0: never
@@ -100,6 +103,21 @@ func (c *Config) Grace() time.Duration {
 		return c.TTL / 4
 	}
 	return c.StopGrace
+}
+
+// HookIsURL tells whether a hook is told by HTTP, and not by running a command.
+func HookIsURL(hook string) bool {
+	return strings.HasPrefix(hook, "http://") || strings.HasPrefix(hook, "https://")
+}
+
+// RunsCommands reports whether a hook or a check is a command.
+func (c *Config) RunsCommands() bool {
+	for _, hook := range []string{c.OnLead, c.OnFollow, c.OnChange, c.BeforeLead, c.BeforeRelease} {
+		if hook != "" && !HookIsURL(hook) {
+			return true
+		}
+	}
+	return len(c.CheckExec) > 0
 }
 
 // LogFormat is how log lines are written.

@@ -77,6 +77,7 @@ var samples = map[string][4]string{
 	"stop-signal":             {"SIGINT", "-", "SIGQUIT", "INT"},
 	"stop-grace":              {"1s", "-", "2s", "3s"},
 	"restart":                 {"always", "-", "on-failure", "never"},
+	"child-no-new-privs":      {"true", "-", "false", "true"},
 	"require-hold":            {"true", "-", "false", "true"},
 	"hold-timeout":            {"1s", "-", "2s", "3s"},
 	"drain-timeout":           {"1s", "-", "2s", "3s"},
@@ -139,7 +140,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := map[string]string{
 		"election": "", "election-namespace": "default", "id": host, "prefix": "/elector",
 		"ttl": "10s", "answer-max": "2s", "shutdown-release": "promised",
-		"stop-signal": "SIGTERM", "stop-grace": "0s", "restart": "never",
+		"stop-signal": "SIGTERM", "stop-grace": "0s", "restart": "never", "child-no-new-privs": "false",
 		"check-http": "", "check-tcp": "", "check-exec": "", "check-file": "", "check-max-age": "0s", "check-interval": "2s", "check-timeout": "1s",
 		"check-rise": "2", "check-fall": "3", "no-lead": "false", "hook-timeout": "10s",
 		"on-lead": "", "on-follow": "", "on-change": "", "before-lead": "", "before-release": "",

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,16 +137,16 @@ func (a *API) serve(wanted func(route) bool) http.Handler {
 	})
 }
 
-// tellPanic logs a handler's panic and cuts the connection: no answer is a no.
+// tellPanic logs a handler's panic and lets it go on, to the end of the process: see package crash.
 func (a *API) tellPanic(r *http.Request) {
-	switch p := recover(); p {
-	case nil:
-	case http.ErrAbortHandler:
-		panic(p)
-	default:
-		a.logger.Error("handler panicked; please report this", "path", r.URL.Path, "err", p, "stack", string(debug.Stack()))
-		panic(http.ErrAbortHandler)
+	p := recover()
+	if p == nil {
+		return
 	}
+	if p != http.ErrAbortHandler {
+		a.logger.Error("a handler panicked, which ends the process; please report this", "path", r.URL.Path, "err", p)
+	}
+	panic(p)
 }
 
 type methods []string

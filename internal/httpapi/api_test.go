@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,7 +23,33 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asBroken makes this test binary a server whose handler panics.
+const asBroken = "ELECTOR_TEST_AS_BROKEN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asBroken) != "" {
+		s := httptest.NewUnstartedServer(nil)
+		s.Config = NewServer(newAPI(broken{leading()}).Main())
+		s.Start()
+		_, _ = s.Client().Get(s.URL + "/leader") // no answer comes
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// broken panics when it is asked.
+type broken struct{ *scripted }
+
+func (broken) Answer(time.Duration) election.Answer { panic("nothing is known any more") }
+
+// net/http would recover it and go on.
+func TestPanicOfAHandlerEndsTheProcess(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asBroken+"=1")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "panic: nothing is known any more") {
+		t.Errorf("%v, said:\n%s", err, out)
+	}
+}
 
 // scripted is an elector that says what it is told to, and counts how it is asked.
 type scripted struct {
@@ -332,14 +359,14 @@ func TestNothingMayBeCached(t *testing.T) {
 	}
 }
 
-func TestPanicIsLoggedAndTheConnectionCut(t *testing.T) {
+func TestPanicIsLoggedAndGoesOn(t *testing.T) {
 	var log bytes.Buffer
 	api := New(Config{
 		Elector: leading(), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("broken") }),
 	})
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler || !strings.Contains(log.String(), "err=broken") {
+		if p := recover(); p != "broken" || !strings.Contains(log.String(), "err=broken") {
 			t.Errorf("panic %v, log %s", p, &log)
 		}
 	}()

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/elector-dev/elector/internal/crash"
 )
 
 // maxConns is how many connections a server has at most: all requests that may be held, and as many more
@@ -70,6 +72,7 @@ func (c *conns) remove(conn net.Conn) {
 
 // follow is for http.Server.ConnState.
 func (c *conns) follow(conn net.Conn, state http.ConnState) {
+	defer crash.OnPanic() // net/http would go on
 	if state != http.StateClosed && state != http.StateHijacked {
 		return
 	}

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"net/http"
 	"time"
+
+	"github.com/elector-dev/elector/internal/crash"
 )
 
 // NewServer returns a server for h with limits that keep a slow or greedy peer from holding it: five
@@ -10,6 +12,8 @@ import (
 // of a connection, 16 KiB of headers, 1,280 connections of which the longest idle makes room for one more.
 // It listens nowhere yet; the caller serves and shuts it down. Shutting down waits for requests that wait
 // or stream; they end by themselves once the elector has ended, so it comes after that.
+//
+// A panic of the handler ends the process, see package crash.
 //
 // A handler that streams or waits puts its own answer's limit off through http.ResponseController. The
 // limit for a request is lifted by net/http once all of it has been read; one whose body never comes keeps
@@ -19,7 +23,7 @@ func NewServer(h http.Handler) *http.Server { return newServer(h, maxConns) }
 func newServer(h http.Handler, most int) *http.Server {
 	conns := newConns(most)
 	return &http.Server{
-		Handler:           conns.handler(h),
+		Handler:           crash.Handler(conns.handler(h)),
 		ConnContext:       conns.admit,
 		ConnState:         conns.follow,
 		ReadHeaderTimeout: 5 * time.Second,

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/elector-dev/elector/internal/crash"
 	"github.com/elector-dev/elector/internal/election"
 )
 
@@ -60,6 +61,7 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector: one look at the elector, and every gauge from that look, so
 // that they agree with each other.
 func (m *Metrics) Collect(out chan<- prometheus.Metric) {
+	defer crash.OnPanic() // the registry would go on
 	a, age := m.look()
 	g := &m.now
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {

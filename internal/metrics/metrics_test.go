@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +20,27 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asBroken makes this test binary scrape a collector that panics.
+const asBroken = "ELECTOR_TEST_AS_BROKEN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asBroken) != "" {
+		broken := New(Config{Election: "shop/billing", Name: "billing", Version: "v1.2.3"})
+		broken.AttachWorkers(Workers{Holds: func() int { panic("nothing is known any more") }})
+		broken.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// The registry would recover it and go on.
+func TestPanicOfTheCollectorEndsTheProcess(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asBroken+"=1")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "panic: nothing is known any more") {
+		t.Errorf("%v, said:\n%s", err, out)
+	}
+}
 
 // looks is an elector whose answers are scripted. It has no Answer: a scrape that promised something
 // would not compile.

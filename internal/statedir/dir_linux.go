@@ -38,8 +38,9 @@ type Dir struct {
 }
 
 // Open takes a directory, which it makes if only the last part of its path is missing, and returns what earlier
-// processes have left in it. An error is a sentence with the remedy; the directory is then as it was, but for
-// the lock file. Close gives the directory back.
+// processes have left in it. An error is a sentence with the remedy, which wraps ErrInUse or
+// what a call of the system returned, if it is not about what was found; the directory is then as it was, but for the
+// lock file. Close gives the directory back.
 func Open(dir string, self Self) (*Dir, election.Past, error) {
 	h, err := thisHost()
 	if err != nil {

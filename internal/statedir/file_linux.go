@@ -73,7 +73,7 @@ func takeLock(folder *os.File) (*os.File, error) {
 	}
 	f.Close()
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, fmt.Errorf("--state-dir %q is in use by another process: give each elector a directory of its own, or wait until that one has ended", folder.Name())
+		return nil, fmt.Errorf("--state-dir %q %w: give each elector a directory of its own, or wait until that one has ended", folder.Name(), ErrInUse)
 	}
 	return nil, fmt.Errorf("--state-dir %q: lock %s: %w", folder.Name(), lockName, err)
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/elector-dev/elector/internal/election"
 )
 
+// ErrInUse is returned, wrapped, by Open while another process has the directory.
+var ErrInUse = errors.New("is in use by another process")
+
 // version is that of the format. A reader refuses any other.
 const version = 1
 

@@ -3,17 +3,15 @@
 package image
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -32,20 +30,25 @@ const root = "../.."
 // TestImage builds the image once; each part runs it.
 func TestImage(t *testing.T) {
 	testenv.Docker(t)
-	img := build(t)
+	img := build(t, runtime.GOARCH)
+	t.Run("is little more than its binary", img.testSize)
+	t.Run("has the file that make build makes", img.testSameFile)
 	t.Run("is stamped with its version and runs as a user without a name", img.testSettings)
 	t.Run("brings certificate authorities", img.testAuthorities)
 	t.Run("tells its version", img.testVersion)
 	t.Run("refuses a wrong setting in one sentence", img.testMistake)
 	t.Run("leads against etcd and leaves by SIGTERM", img.testDaemon)
+	t.Run("is healthy while it runs and unhealthy if it does not answer", img.testHealth)
 }
 
 func (img image) testSettings(t *testing.T) {
 	if img.Config.User != "65532:65532" {
 		t.Errorf("runs as %q, want 65532:65532", img.Config.User)
 	}
-	if v := img.version(); v == "" || v == "unknown" {
-		t.Errorf("labelled with version %q", v)
+	for _, label := range []string{"title", "description", "licenses", "source", "version", "revision"} {
+		if v := img.Config.Labels["org.opencontainers.image."+label]; v == "" || v == "unknown" {
+			t.Errorf("labelled with %s %q", label, v)
+		}
 	}
 	if _, ok := img.Config.ExposedPorts["4040/tcp"]; !ok {
 		t.Errorf("exposes %v, want 4040/tcp", img.Config.ExposedPorts)
@@ -53,14 +56,7 @@ func (img image) testSettings(t *testing.T) {
 }
 
 func (img image) testAuthorities(t *testing.T) {
-	name := containerName()
-	docker(t, "create", "--name="+name, img.tag)
-	t.Cleanup(func() { docker(t, "rm", name) })
-	files := tar.NewReader(strings.NewReader(docker(t, "cp", name+":/etc/ssl/certs/ca-certificates.crt", "-")))
-	if _, err := files.Next(); err != nil {
-		t.Fatal(err)
-	}
-	bundle, err := io.ReadAll(files)
+	bundle, err := os.ReadFile(img.extract(t, "/etc/ssl/certs/ca-certificates.crt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +95,8 @@ func (img image) testDaemon(t *testing.T) {
 	t.Cleanup(etcd.Close)
 
 	address := freeAddress(t)
-	c := img.start(t, "--election=orders", "--id=worker-1", "--http="+address, "--etcd-endpoints="+strings.Join(etcd.Endpoints(), ","))
-	answer := awaitLeader(ctx, t, c, "http://"+address+"/leader")
+	c := img.startWith(t, []string{"--tmpfs=/state:mode=0700,uid=65532"}, "--election=orders", "--id=worker-1", "--state-dir=/state", "--http="+address, "--etcd-endpoints="+strings.Join(etcd.Endpoints(), ","))
+	answer := awaitLeader(ctx, t, c.run, "http://"+address+"/leader")
 	if !answer.Leading || answer.Token <= 0 || answer.ExpiresInMS <= 0 || answer.Identity != "worker-1" {
 		t.Errorf("with status 200 it answered %+v, want a yes with token, end and identity", answer)
 	}
@@ -109,6 +105,12 @@ func (img image) testDaemon(t *testing.T) {
 	if code := c.wait(t); code != 0 {
 		t.Errorf("exit status %d after SIGTERM, want 0; it said: %s", code, c.said())
 	}
+	nothingLeft(ctx, t, etcd)
+}
+
+// nothingLeft fails unless etcd is empty.
+func nothingLeft(ctx context.Context, t *testing.T, etcd *devetcd.Embedded) {
+	t.Helper()
 	client, err := etcd.NewClient(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -131,8 +133,8 @@ type leaderAnswer struct {
 	ExpiresInMS int64  `json:"expires_in_ms"`
 }
 
-// awaitLeader asks until the answer is 200, or the container or the context ends.
-func awaitLeader(ctx context.Context, t *testing.T, c *container, url string) (answer leaderAnswer) {
+// awaitLeader asks until the answer is 200, or the elector or the context ends.
+func awaitLeader(ctx context.Context, t *testing.T, c *run, url string) (answer leaderAnswer) {
 	t.Helper()
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
@@ -159,7 +161,7 @@ func awaitLeader(ctx context.Context, t *testing.T, c *container, url string) (a
 		case <-c.ended:
 			t.Fatalf("ended before it led; it said: %s", c.said())
 		case <-ctx.Done():
-			docker(t, "kill", c.name)
+			c.stop()
 			c.wait(t)
 			t.Fatalf("did not lead in time; it said: %s", c.said())
 		}
@@ -168,8 +170,10 @@ func awaitLeader(ctx context.Context, t *testing.T, c *container, url string) (a
 
 // image is a built image and what Docker says of it.
 type image struct {
-	tag    string
-	Config struct {
+	tag          string
+	Architecture string
+	Size         int64
+	Config       struct {
 		User         string
 		Labels       map[string]string
 		ExposedPorts map[string]struct{}
@@ -177,80 +181,6 @@ type image struct {
 }
 
 func (img image) version() string { return img.Config.Labels["org.opencontainers.image.version"] }
-
-// build makes the image under a name of its own, which ends with the test. The
-// layers stay, as after any build, and make the next one quick.
-func build(t *testing.T) image {
-	t.Helper()
-	makeCommand := testenv.Command(t, "make")
-	dockerfile, err := os.ReadFile(root + "/Dockerfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := regexp.MustCompile(`(?m)^ARG GO_IMAGE=(.+)$`).FindSubmatch(dockerfile)
-	if base == nil {
-		t.Fatal("the Dockerfile names no GO_IMAGE")
-	}
-	// A test does not download hundreds of megabytes unasked.
-	testenv.Image(t, string(base[1]))
-
-	img := image{tag: "elector-test:" + strings.ToLower(rand.Text())}
-	cmd := exec.CommandContext(t.Context(), makeCommand, "--no-print-directory", "image", "IMAGE="+img.tag)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make image: %v\n%s", err, out)
-	}
-	t.Cleanup(func() { docker(t, "rmi", img.tag) })
-	if err := json.Unmarshal([]byte(docker(t, "image", "inspect", "--format={{json .}}", img.tag)), &img); err != nil {
-		t.Fatal(err)
-	}
-	return img
-}
-
-// container is a run of the image, with Docker's client in the foreground.
-type container struct {
-	name           string
-	cmd            *exec.Cmd
-	stdout, stderr strings.Builder // complete once ended is closed
-	ended          chan struct{}
-}
-
-// start runs the image on the host's network, without any right that can be
-// taken from it; the container ends with the test.
-func (img image) start(t *testing.T, args ...string) *container {
-	t.Helper()
-	c := &container{name: containerName(), ended: make(chan struct{})}
-	c.cmd = exec.Command("docker", append([]string{"run", "--name=" + c.name, "--network=host",
-		"--user=65532", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", img.tag}, args...)...)
-	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(c.ended)
-		_ = c.cmd.Wait() // what matters of it is the exit status, which wait reads
-	}()
-	t.Cleanup(func() {
-		docker(t, "rm", "--force", c.name)
-		<-c.ended
-	})
-	return c
-}
-
-// wait returns the container's exit status once it has ended.
-func (c *container) wait(t *testing.T) int {
-	t.Helper()
-	select {
-	case <-c.ended:
-		return c.cmd.ProcessState.ExitCode()
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s did not end within 30 s", c.name)
-		return -1
-	}
-}
-
-// said returns what the container printed; it has to have ended.
-func (c *container) said() string { return c.stdout.String() + c.stderr.String() }
 
 // containerName returns a name that no other container has.
 func containerName() string { return "elector-test-" + strings.ToLower(rand.Text()) }

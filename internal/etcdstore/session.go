@@ -37,7 +37,7 @@ type session struct {
 
 	workers sync.WaitGroup
 	valued  atomic.Bool // a value may have been published under this session
-	strange int64       // revision of what stood under the value's key and was none; observeValue's own
+	strange bool        // what stands under the value's key is none, which was told of; observeValue's own
 
 	callsMu sync.Mutex // guards closing, for an assignment; calls begin under it
 	closing bool

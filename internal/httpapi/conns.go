@@ -3,68 +3,111 @@ package httpapi
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
 )
 
-// maxConns is how many connections a server has at most: all requests that may be held, and as many more
-// as the short ones of probes, load balancers and programs need at one instant. It stays far below the
-// descriptors that a process usually has, which etcd's connections come out of too.
-const maxConns = maxHeld + 256
+// These are how many connections a server has at most: all requests that may be held or slow, and as many more
+// as the short ones of probes, load balancers and programs need at one instant, which nothing holds up. It stays far
+// below the descriptors that a process usually has, which etcd's connections come out of too.
+const (
+	maxConns      = maxHeld + maxSlow + 128
+	maxProbeConns = maxProbeHeld + maxSlow + 128
+)
 
-// conns keeps the number of a server's connections. When one more comes than may be, that one makes room
-// which has been without a request in a handler for longest; so those that are idle, or say nothing, or
-// half of something, never shut others out.
+// conns keeps the number of a server's connections. When one more comes than may be, one that is without a request in a
+// handler makes room: of the host that has most connections, that which has been so for longest. So those that are idle,
+// or say nothing, or half of something, never shut others out, and a greedy host shuts out itself.
 type conns struct {
 	most int
 
-	mu   sync.Mutex // guards the fields below, for a few steps along the list
+	mu   sync.Mutex // guards the fields below, for a few steps along the list, or all of it when there is no room
 	list list.List  // of *peer; the longer without a request, the nearer to the front, but for busy ones
 	at   map[net.Conn]*list.Element
+	of   map[string]int // connections of each host
 }
 
 // peer is a connection.
 type peer struct {
 	net.Conn
-	busy bool // a request of it is in a handler
+	host string
+	busy int // requests of it that are in a handler; HTTP/2 may have several
 }
 
 // peerKey is the key of a request's *list.Element in its context.
 type peerKey struct{}
 
-func newConns(most int) *conns { return &conns{most: most, at: map[net.Conn]*list.Element{}} }
+func newConns(most int) *conns {
+	return &conns{most: most, at: map[net.Conn]*list.Element{}, of: map[string]int{}}
+}
 
-// admit takes a new connection in; it is for http.Server.ConnContext. When all others are busy, which a
-// server with slow requests beside all that may be held can be, it is the new one that is closed.
+// hostOf is whose connection it is: an address, or of IPv6 the network that one host usually has to itself. All that come
+// over a Unix socket are one.
+func hostOf(conn net.Conn) string {
+	at, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	addr := at.AddrPort().Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		network, _ := addr.Prefix(64) // 64 is no error
+		addr = network.Addr()
+	}
+	return addr.String()
+}
+
+// admit takes a new connection in; it is for http.Server.ConnContext. When all others are busy it is the new one that is
+// closed.
 func (c *conns) admit(ctx context.Context, conn net.Conn) context.Context {
+	p := &peer{Conn: conn, host: hostOf(conn)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.at) >= c.most && !c.makeRoom() {
-		_ = conn.Close() // its peer learns all there is to tell
+		cut(conn) // its peer learns all there is to tell
 		return ctx
 	}
-	e := c.list.PushBack(&peer{Conn: conn})
+	e := c.list.PushBack(p)
 	c.at[conn] = e
+	c.of[p.host]++
 	return context.WithValue(ctx, peerKey{}, e)
 }
 
-// makeRoom closes the connection that has been without a request for longest. It wants mu held.
+// makeRoom closes a connection without a request. It wants mu held.
 func (c *conns) makeRoom() bool {
+	var least *peer
 	for e := c.list.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*peer); !p.busy {
-			c.remove(p.Conn)
-			_ = p.Conn.Close() // nobody waits for anything on it
-			return true
+		if p := e.Value.(*peer); p.busy == 0 && (least == nil || c.of[p.host] > c.of[least.host]) {
+			least = p
 		}
 	}
-	return false
+	if least == nil {
+		return false
+	}
+	c.remove(least.Conn)
+	cut(least.Conn) // nobody waits for anything on it
+	return true
+}
+
+// cut closes a connection without another word: TLS would say farewell, and wait for some seconds until that is read.
+func cut(conn net.Conn) {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	_ = conn.Close()
 }
 
 func (c *conns) remove(conn net.Conn) {
-	if e := c.at[conn]; e != nil {
-		c.list.Remove(e)
-		delete(c.at, conn)
+	e := c.at[conn]
+	if e == nil {
+		return
+	}
+	c.list.Remove(e)
+	delete(c.at, conn)
+	host := e.Value.(*peer).host
+	if c.of[host]--; c.of[host] == 0 {
+		delete(c.of, host)
 	}
 }
 
@@ -82,16 +125,16 @@ func (c *conns) follow(conn net.Conn, state http.ConnState) {
 func (c *conns) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if e, ok := r.Context().Value(peerKey{}).(*list.Element); ok {
-			c.mark(e, true)
-			defer c.mark(e, false)
+			c.mark(e, 1)
+			defer c.mark(e, -1)
 		}
 		h.ServeHTTP(w, r)
 	})
 }
 
-func (c *conns) mark(e *list.Element, busy bool) {
+func (c *conns) mark(e *list.Element, requests int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e.Value.(*peer).busy = busy
+	e.Value.(*peer).busy += requests
 	c.list.MoveToBack(e) // nothing, if it had to make room meanwhile
 }

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -17,6 +18,10 @@ const (
 	maxProbeConns = maxProbeHeld + maxSlow + 128
 )
 
+// maxBuffer is how many bytes the kernel keeps for a connection in each direction (Linux keeps twice that): of answers that
+// are not read, and of what comes unasked. In a container that is the elector's memory, and else grows to megabytes.
+const maxBuffer = 32 << 10
+
 // conns keeps the number of a server's connections. When one more comes than may be, one that is without a request in a
 // handler makes room: of the host that has most connections, that which has been so for longest. So those that are idle,
 // or say nothing, or half of something, never shut others out, and a greedy host shuts out itself.
@@ -26,13 +31,19 @@ type conns struct {
 	mu   sync.Mutex // guards the fields below, for a few steps along the list, or all of it when there is no room
 	list list.List  // of *peer; the longer without a request, the nearer to the front, but for busy ones
 	at   map[net.Conn]*list.Element
-	of   map[string]int // connections of each host
+	of   map[string]*host
+}
+
+// host is where connections come from.
+type host struct {
+	name  string
+	conns int
 }
 
 // peer is a connection.
 type peer struct {
 	net.Conn
-	host string
+	from *host
 	busy int // requests of it that are in a handler; HTTP/2 may have several
 }
 
@@ -40,7 +51,7 @@ type peer struct {
 type peerKey struct{}
 
 func newConns(most int) *conns {
-	return &conns{most: most, at: map[net.Conn]*list.Element{}, of: map[string]int{}}
+	return &conns{most: most, at: map[net.Conn]*list.Element{}, of: map[string]*host{}}
 }
 
 // hostOf is whose connection it is: an address, or of IPv6 the network that one host usually has to itself. All that come
@@ -61,16 +72,24 @@ func hostOf(conn net.Conn) string {
 // admit takes a new connection in; it is for http.Server.ConnContext. When all others are busy it is the new one that is
 // closed.
 func (c *conns) admit(ctx context.Context, conn net.Conn) context.Context {
-	p := &peer{Conn: conn, host: hostOf(conn)}
+	name := hostOf(conn)
+	if t, ok := beneath(conn).(*net.TCPConn); ok {
+		_ = errors.Join(t.SetReadBuffer(maxBuffer), t.SetWriteBuffer(maxBuffer)) // one that is closed already keeps nothing
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.at) >= c.most && !c.makeRoom() {
 		cut(conn) // its peer learns all there is to tell
 		return ctx
 	}
-	e := c.list.PushBack(p)
+	from := c.of[name]
+	if from == nil {
+		from = &host{name: name}
+		c.of[name] = from
+	}
+	from.conns++
+	e := c.list.PushBack(&peer{Conn: conn, from: from})
 	c.at[conn] = e
-	c.of[p.host]++
 	return context.WithValue(ctx, peerKey{}, e)
 }
 
@@ -78,7 +97,7 @@ func (c *conns) admit(ctx context.Context, conn net.Conn) context.Context {
 func (c *conns) makeRoom() bool {
 	var least *peer
 	for e := c.list.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*peer); p.busy == 0 && (least == nil || c.of[p.host] > c.of[least.host]) {
+		if p := e.Value.(*peer); p.busy == 0 && (least == nil || p.from.conns > least.from.conns) {
 			least = p
 		}
 	}
@@ -91,11 +110,14 @@ func (c *conns) makeRoom() bool {
 }
 
 // cut closes a connection without another word: TLS would say farewell, and wait for some seconds until that is read.
-func cut(conn net.Conn) {
+func cut(conn net.Conn) { _ = beneath(conn).Close() }
+
+// beneath is the connection that TLS is spoken on, if it is.
+func beneath(conn net.Conn) net.Conn {
 	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
+		return t.NetConn()
 	}
-	_ = conn.Close()
+	return conn
 }
 
 func (c *conns) remove(conn net.Conn) {
@@ -105,9 +127,9 @@ func (c *conns) remove(conn net.Conn) {
 	}
 	c.list.Remove(e)
 	delete(c.at, conn)
-	host := e.Value.(*peer).host
-	if c.of[host]--; c.of[host] == 0 {
-		delete(c.of, host)
+	from := e.Value.(*peer).from
+	if from.conns--; from.conns == 0 {
+		delete(c.of, from.name)
 	}
 }
 

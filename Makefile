@@ -18,7 +18,7 @@ PRODUCT = CGO_ENABLED=0 GOFLAGS= $(GO) build -trimpath -buildvcs=false -tags grp
 # Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
 MODULES := $(dir $(wildcard go.mod */go.mod */*/go.mod))
 
-.PHONY: build sbom reproducible test lint demo image deb e2e prove model mutants chaos chaos-long clean
+.PHONY: build sbom reproducible test lint demo image deb e2e prove model mutants chaos chaos-long fuzz clean
 
 build:
 	$(PRODUCT) -o '$(BINARY)' ./cmd/elector
@@ -81,6 +81,11 @@ chaos:
 # An hour of faults and a few minutes, a fresh cluster for every seed.
 chaos-long:
 	$(MAKE) chaos CHAOS_FOR=7m30s CHAOS_RUNS=8
+
+# What reads bytes that others chose. Each group (http, configuration, records, state) gets so many seconds in total.
+FUZZ_FOR ?= 600
+fuzz:
+	GO='$(GO)' test/fuzz/run $(FUZZ_FOR)
 
 demo:
 	$(GO) run ./cmd/elector-demo

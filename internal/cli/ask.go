@@ -164,7 +164,7 @@ func watchCommand(env []string) *cobra.Command {
 			switch {
 			case err != nil:
 				if text := err.Error(); text != told && ctx.Err() == nil {
-					fmt.Fprintf(v.ErrOrStderr(), "elector: %s\n", text)
+					fmt.Fprintf(v.ErrOrStderr(), "elector: %s\n", plain(text))
 					told = text
 				}
 				continue

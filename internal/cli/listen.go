@@ -32,10 +32,11 @@ func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.
 	for _, want := range []struct {
 		setting, address string
 		handler          http.Handler
+		serve            func(http.Handler) *http.Server
 		web              string
 	}{
-		{"http", cfg.HTTP, api.Main(), ""},
-		{"probe-http", cfg.ProbeHTTP, api.Probe(), cfg.ProbeWebConfig},
+		{"http", cfg.HTTP, api.Main(), httpapi.NewServer, ""},
+		{"probe-http", cfg.ProbeHTTP, api.Probe(), httpapi.NewProbeServer, cfg.ProbeWebConfig},
 	} {
 		if want.address == "" {
 			continue
@@ -45,7 +46,7 @@ func listen(ctx context.Context, cfg config.Config, api *httpapi.API, log *slog.
 			closeAll(opened)
 			return nil, fmt.Errorf("--%s %q cannot be listened on (%w): stop what uses the address, or set another", want.setting, want.address, reason(err))
 		}
-		server := httpapi.NewServer(want.handler)
+		server := want.serve(want.handler)
 		server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 		opened = append(opened, &listener{want.setting, socket, server, want.web, log})
 		log.Info("listening", "setting", want.setting, "address", socket.Addr().String())

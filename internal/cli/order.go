@@ -100,7 +100,7 @@ func valueCommand(env []string) *cobra.Command {
 }
 
 func valueGetCommand(env []string) *cobra.Command {
-	v := newVerb(env, "get", "print the shared value", "value get prints what the leader shares, byte for byte; exit status 1 when there is nothing.", askPatience)
+	v := newVerb(env, "get", "print the shared value", "value get prints what the leader shares, byte for byte, but on a terminal without what that would obey; exit status 1\nwhen there is nothing.", askPatience)
 	return v.does(func(ctx context.Context, c *client.Client) error {
 		value, err := c.Value(ctx)
 		switch {
@@ -109,7 +109,11 @@ func valueGetCommand(env []string) *cobra.Command {
 		case err != nil:
 			return err
 		}
-		if _, err := v.OutOrStdout().Write(value.Bytes); err != nil {
+		w, text := v.OutOrStdout(), value.Bytes
+		if onTerminal(w) {
+			text = lines(text)
+		}
+		if _, err := w.Write(text); err != nil {
 			return fmt.Errorf("write the output: %w", err)
 		}
 		return nil

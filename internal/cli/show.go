@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,26 +10,58 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/elector-dev/elector/internal/client"
 )
 
 // plain makes one line without control characters of text that others chose: it comes from etcd.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ' {
-			return unicode.ReplacementChar
+func plain(s string) string { return strings.Map(shown, s) }
+
+// lines is plain for text that may have lines, and tabs in them.
+func lines(text []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
 		}
-		return r
-	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
+		return shown(r)
+	}, text)
 }
 
-// asJSON writes a value as a line of JSON.
+// shown is a character as a terminal may show it; bytes that are none come as unicode.ReplacementChar.
+func shown(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return unicode.ReplacementChar
+}
+
+// asJSON writes a value as a line of JSON, which a terminal may show: no character in it commands one.
 func asJSON(w io.Writer, v any) error {
-	if err := json.NewEncoder(w).Encode(v); err != nil {
+	b, err := json.Marshal(v)
+	if err == nil {
+		_, err = fmt.Fprintln(w, escaped(string(b)))
+	}
+	if err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	return nil
+}
+
+// escaped replaces the characters of JSON that JSON leaves as they are and that terminals obey, or do not show. They
+// stand in strings only.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, "\\u%04x", unit)
+		}
+	}
+	return b.String()
 }
 
 // table writes rows of cells in columns.
@@ -69,7 +102,7 @@ func showStatus(w io.Writer, s *client.Status, colours bool) error {
 	rows := [][]string{
 		{"election", plain(s.Election)},
 		{"identity", plain(s.Identity)},
-		{"state", coloured(s.State, colours) + ", since " + moment(&s.Since) + because(s.Cause)},
+		{"state", coloured(plain(s.State), colours) + ", since " + moment(&s.Since) + because(s.Cause)},
 		{"leader", leader},
 	}
 	if s.Leading {
@@ -77,7 +110,7 @@ func showStatus(w io.Writer, s *client.Status, colours bool) error {
 	}
 	lease := "none"
 	if s.Lease.ID != "" {
-		lease = fmt.Sprintf("%s, TTL %v, renewed %v ago", s.Lease.ID, millis(s.Lease.TTLMs), millis(s.Lease.SinceRenewalMs))
+		lease = fmt.Sprintf("%s, TTL %v, renewed %v ago", plain(s.Lease.ID), millis(s.Lease.TTLMs), millis(s.Lease.SinceRenewalMs))
 	}
 	value := "none"
 	if s.ValueRevision != 0 {
@@ -92,7 +125,7 @@ func showStatus(w io.Writer, s *client.Status, colours bool) error {
 
 // line is a state in one line, for watch.
 func line(s *client.Status, colours bool) string {
-	text := fmt.Sprintf("%s  %s%s", time.Now().Format(time.TimeOnly), coloured(s.State, colours), because(s.Cause))
+	text := fmt.Sprintf("%s  %s%s", time.Now().Format(time.TimeOnly), coloured(plain(s.State), colours), because(s.Cause))
 	switch {
 	case s.Leading:
 		text += fmt.Sprintf(", token %d, certain for %d ms", s.Token, s.ExpiresInMs)

@@ -181,9 +181,10 @@ Exit status: 0 yes or done, 1 no, 2 usage, 3 no answer, 4 timed out.
 
 // colours reports whether a stream is a terminal that wants them.
 func (v *verb) colours(w io.Writer) bool {
+	return v.env["NO_COLOR"] == "" && v.env["TERM"] != "dumb" && onTerminal(w)
+}
+
+func onTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok || v.env["NO_COLOR"] != "" || v.env["TERM"] == "dumb" {
-		return false
-	}
-	return isTerminal(f)
+	return ok && isTerminal(f)
 }

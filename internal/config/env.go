@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -51,6 +52,9 @@ func fromEtcdctl(vars map[string]string) etcdctl {
 // elector itself tells its children and clients, which may be electors' parents in turn.
 var foreign = regexp.MustCompile(`^ELECTOR_((.+_)?PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?|(.+_)?SERVICE_(HOST|PORT(_.+)?)|ADDR|PATH|TERM_.+)$`)
 
+// oneLine is a name as it may stand in a sentence: whoever starts the process can put anything into its environment.
+func oneLine(name string) string { return strings.Trim(strconv.Quote(name), `"`) }
+
 // typingErrors warns of each variable that looks like a misspelt one of ours, and of no other.
 func typingErrors(vars map[string]string) []string {
 	ours := make([]string, len(settings))
@@ -64,7 +68,7 @@ func typingErrors(vars map[string]string) []string {
 		}
 		for _, our := range ours {
 			if distance(name, our) <= tolerance(our) {
-				warnings = append(warnings, fmt.Sprintf("%s is not a setting and is ignored: did you mean %s?", name, our))
+				warnings = append(warnings, fmt.Sprintf("%s is not a setting and is ignored: did you mean %s?", oneLine(name), our))
 				break
 			}
 		}

@@ -44,7 +44,7 @@ func judge(t *testing.T, cfg Config, warnings []string, err error) {
 		t.Error("refused without a mistake")
 	}
 	for _, line := range append(mistakes, warnings...) {
-		if line == "" || strings.ContainsFunc(line, func(r rune) bool { return r == '\n' || r == '\r' || r == '\x1b' && unicode.IsControl(r) }) {
+		if line == "" || strings.ContainsFunc(line, unicode.IsControl) {
 			t.Errorf("not one line for an operator's terminal: %q", line)
 		}
 	}

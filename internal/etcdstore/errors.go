@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/record"
 )
 
 // wrap names the operation of an error, and turns a refusal by etcd into a sentence with the remedy,
@@ -165,7 +166,7 @@ func after(text, mark string) string {
 			return r
 		}
 		return unicode.ReplacementChar
-	}, clip(text))
+	}, record.Clip(text))
 	return strings.TrimRight(text, `"`)
 }
 

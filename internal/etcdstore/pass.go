@@ -34,8 +34,7 @@ func (ss *session) Pass(ctx context.Context, claim election.Claim, to election.C
 }
 
 func (ss *session) tryPass(ctx context.Context, token int64, to election.Candidate) error {
-	r, err := ss.client.Get(ctx, ss.store.prefix+"/", clientv3.WithPrefix(), clientv3.WithLimit(election.MaxPassed+1),
-		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
+	r, err := ss.queue(ctx, election.MaxPassed+1)
 	if err != nil {
 		return ss.store.wrap("read the queue", err)
 	}

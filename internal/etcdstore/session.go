@@ -39,7 +39,7 @@ type session struct {
 	valued  atomic.Bool // a value may have been published under this session
 	shares  atomic.Bool // or has been seen: the election uses its value
 	refused refusals
-	strange int64 // revision of what stood under the value's key and was none; observeValue's own
+	strange bool // what stands under the value's key is none, which was told of; observeValue's own
 
 	callsMu sync.Mutex // guards closing, for an assignment; calls begin under it
 	closing bool

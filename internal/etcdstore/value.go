@@ -1,9 +1,7 @@
 package etcdstore
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -11,40 +9,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/record"
 )
 
 // valueTries is how often a put is made anew because the value or the key's lease had changed meanwhile.
 const valueTries = 4
-
-// envelope is the first line of what is stored for a value; its bytes follow as they are, so that etcdctl
-// shows them.
-type envelope struct {
-	Token       int64  `json:"token"`
-	ContentType string `json:"content_type"`
-}
-
-func encodeValue(put election.ValuePut) string {
-	line, err := json.Marshal(envelope{put.Token, put.ContentType})
-	if err != nil {
-		panic("encode the value's envelope: " + err.Error()) // a number and a string always encode
-	}
-	return string(line) + "\n" + string(put.Bytes)
-}
-
-// decodeValue reads a stored value. Outside input: who may write to the key may put anything there.
-func decodeValue(kv *mvccpb.KeyValue) (*election.Value, error) {
-	line, rest, ok := bytes.Cut(kv.Value, []byte("\n"))
-	var e envelope
-	if !ok || json.Unmarshal(line, &e) != nil || e.Token <= 0 {
-		return nil, errors.New("it does not begin with a line as elector writes it")
-	}
-	if len(rest) > election.MaxValue {
-		return nil, fmt.Errorf("it has %d bytes, more than %d", len(rest), election.MaxValue)
-	}
-	return &election.Value{
-		Bytes: rest, ContentType: clip(e.ContentType), Token: e.Token, Revision: kv.ModRevision,
-	}, nil
-}
 
 // PutValue implements election.Session. Besides the key's token the put is conditional on the key's lease,
 // on which the value goes: a put that a rebind overtook would leave the value on a lease that is about to run
@@ -96,7 +65,7 @@ func (ss *session) tryPut(ctx context.Context, token int64, put election.ValuePu
 		If(clientv3.Compare(clientv3.CreateRevision(ss.key), "=", token),
 			clientv3.Compare(clientv3.LeaseValue(ss.key), "=", lease),
 			clientv3.Compare(clientv3.ModRevision(ss.store.valueKey), "=", revision)).
-		Then(clientv3.OpPut(ss.store.valueKey, encodeValue(put), clientv3.WithLease(lease))).
+		Then(clientv3.OpPut(ss.store.valueKey, record.EncodeValue(put), clientv3.WithLease(lease))).
 		Commit()
 	switch {
 	case err != nil:
@@ -164,24 +133,10 @@ func (ss *session) showValue(kv *mvccpb.KeyValue) {
 	if kv != nil {
 		ss.shares.Store(true)
 		var err error
-		if v, err = decodeValue(kv); err != nil && kv.ModRevision != ss.strange {
-			ss.strange = kv.ModRevision // each is told of once
+		if v, err = decodeValue(kv); err != nil && !ss.strange { // whoever writes them may write many
 			ss.store.cfg.Logger.Warn("what stands under the value's key is not a value of elector; delete it", "key", ss.store.valueKey, "err", err)
 		}
 	}
+	ss.strange = kv != nil && v == nil
 	ss.emit(election.ValueSeen{Session: ss.req.Number, Value: v})
-}
-
-// Candidates implements election.Session.
-func (ss *session) Candidates(ctx context.Context) (election.Queue, error) {
-	r, err := ss.client.Get(ctx, ss.store.prefix+"/", clientv3.WithPrefix(), clientv3.WithLimit(election.MaxQueue),
-		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
-	if err != nil {
-		return election.Queue{}, ss.store.wrap("read the queue", err)
-	}
-	q := election.Queue{Total: int(r.Count)}
-	for _, kv := range r.Kvs {
-		q.Standings = append(q.Standings, standing(kv))
-	}
-	return q, nil
 }

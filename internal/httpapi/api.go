@@ -95,14 +95,16 @@ func New(cfg Config) *API {
 }
 
 // Main serves every route, for the main listener.
-func (a *API) Main() http.Handler { return a.serve(func(route) bool { return true }) }
+func (a *API) Main() http.Handler { return a.serve(newRoom(maxHeld), func(route) bool { return true }) }
 
 // Probe serves the routes for probes, load balancers and scrapes, for a listener that others can reach.
-func (a *API) Probe() http.Handler { return a.serve(func(r route) bool { return r.probe }) }
+func (a *API) Probe() http.Handler {
+	return a.serve(newRoom(maxProbeHeld), func(r route) bool { return r.probe })
+}
 
 // serve dispatches to the routes that are wanted. Paths are compared as they are, without cleaning or
 // redirects, so that a path means the same to this server and to whatever filters requests before it.
-func (a *API) serve(wanted func(route) bool) http.Handler {
+func (a *API) serve(room *room, wanted func(route) bool) http.Handler {
 	table := make(map[string]route)
 	var paths []string
 	for _, rt := range a.routes() {
@@ -111,12 +113,14 @@ func (a *API) serve(wanted func(route) bool) http.Handler {
 			paths = append(paths, rt.path)
 		}
 	}
-	room := make(seats, maxHeld)
 	notFound := failure{"no such path", "this listener has " + strings.Join(paths, ", ")}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer a.tellPanic(r)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if ambiguous(r) {
+			w.Header().Set("Connection", "close")
+		}
 		rt, ok := table[r.URL.Path]
 		switch {
 		case !ok:
@@ -131,11 +135,17 @@ func (a *API) serve(wanted func(route) bool) http.Handler {
 				reply(w, r, http.StatusBadRequest, failure{err.Error(), rt.takes.hint()})
 				return
 			}
-			q.seats = room
+			q.place = &place{room: room}
+			defer q.place.leave()
 			rt.handle(w, r, q)
 		}
 	})
 }
+
+// ambiguous reports whether what filters requests before this server may take another view of where a request ends, or
+// of whom it asks. It is then its connection's last, so that nothing behind it passes for a request that was let
+// through.
+func ambiguous(r *http.Request) bool { return len(r.TransferEncoding) > 0 || r.URL.Host != "" }
 
 // tellPanic logs a handler's panic and lets it go on, to the end of the process: see package crash.
 func (a *API) tellPanic(r *http.Request) {

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -10,63 +12,126 @@ import (
 	"github.com/elector-dev/elector/internal/crash"
 )
 
-// maxConns is how many connections a server has at most: all requests that may be held, and as many more
-// as the short ones of probes, load balancers and programs need at one instant. It stays far below the
-// descriptors that a process usually has, which etcd's connections come out of too.
-const maxConns = maxHeld + 256
+// These are how many connections a server has at most: all requests that may be held or slow, and as many more
+// as the short ones of probes, load balancers and programs need at one instant, which nothing holds up. It stays far
+// below the descriptors that a process usually has, which etcd's connections come out of too.
+const (
+	maxConns      = maxHeld + maxSlow + 128
+	maxProbeConns = maxProbeHeld + maxSlow + 128
+)
 
-// conns keeps the number of a server's connections. When one more comes than may be, that one makes room
-// which has been without a request in a handler for longest; so those that are idle, or say nothing, or
-// half of something, never shut others out.
+// maxBuffer is how many bytes the kernel keeps for a connection in each direction (Linux keeps twice that): of answers that
+// are not read, and of what comes unasked. In a container that is the elector's memory, and else grows to megabytes.
+const maxBuffer = 32 << 10
+
+// conns keeps the number of a server's connections. When one more comes than may be, one that is without a request in a
+// handler makes room: of the host that has most connections, that which has been so for longest. So those that are idle,
+// or say nothing, or half of something, never shut others out, and a greedy host shuts out itself.
 type conns struct {
 	most int
 
-	mu   sync.Mutex // guards the fields below, for a few steps along the list
+	mu   sync.Mutex // guards the fields below, for a few steps along the list, or all of it when there is no room
 	list list.List  // of *peer; the longer without a request, the nearer to the front, but for busy ones
 	at   map[net.Conn]*list.Element
+	of   map[string]*host
+}
+
+// host is where connections come from.
+type host struct {
+	name  string
+	conns int
 }
 
 // peer is a connection.
 type peer struct {
 	net.Conn
-	busy bool // a request of it is in a handler
+	from *host
+	busy int // requests of it that are in a handler; HTTP/2 may have several
 }
 
 // peerKey is the key of a request's *list.Element in its context.
 type peerKey struct{}
 
-func newConns(most int) *conns { return &conns{most: most, at: map[net.Conn]*list.Element{}} }
+func newConns(most int) *conns {
+	return &conns{most: most, at: map[net.Conn]*list.Element{}, of: map[string]*host{}}
+}
 
-// admit takes a new connection in; it is for http.Server.ConnContext. When all others are busy, which a
-// server with slow requests beside all that may be held can be, it is the new one that is closed.
+// hostOf is whose connection it is: an address, or of IPv6 the network that one host usually has to itself. All that come
+// over a Unix socket are one.
+func hostOf(conn net.Conn) string {
+	at, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	addr := at.AddrPort().Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		network, _ := addr.Prefix(64) // 64 is no error
+		addr = network.Addr()
+	}
+	return addr.String()
+}
+
+// admit takes a new connection in; it is for http.Server.ConnContext. When all others are busy it is the new one that is
+// closed.
 func (c *conns) admit(ctx context.Context, conn net.Conn) context.Context {
+	name := hostOf(conn)
+	if t, ok := beneath(conn).(*net.TCPConn); ok {
+		_ = errors.Join(t.SetReadBuffer(maxBuffer), t.SetWriteBuffer(maxBuffer)) // one that is closed already keeps nothing
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.at) >= c.most && !c.makeRoom() {
-		_ = conn.Close() // its peer learns all there is to tell
+		cut(conn) // its peer learns all there is to tell
 		return ctx
 	}
-	e := c.list.PushBack(&peer{Conn: conn})
+	from := c.of[name]
+	if from == nil {
+		from = &host{name: name}
+		c.of[name] = from
+	}
+	from.conns++
+	e := c.list.PushBack(&peer{Conn: conn, from: from})
 	c.at[conn] = e
 	return context.WithValue(ctx, peerKey{}, e)
 }
 
-// makeRoom closes the connection that has been without a request for longest. It wants mu held.
+// makeRoom closes a connection without a request. It wants mu held.
 func (c *conns) makeRoom() bool {
+	var least *peer
 	for e := c.list.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*peer); !p.busy {
-			c.remove(p.Conn)
-			_ = p.Conn.Close() // nobody waits for anything on it
-			return true
+		if p := e.Value.(*peer); p.busy == 0 && (least == nil || p.from.conns > least.from.conns) {
+			least = p
 		}
 	}
-	return false
+	if least == nil {
+		return false
+	}
+	c.remove(least.Conn)
+	cut(least.Conn) // nobody waits for anything on it
+	return true
+}
+
+// cut closes a connection without another word: TLS would say farewell, and wait for some seconds until that is read.
+func cut(conn net.Conn) { _ = beneath(conn).Close() }
+
+// beneath is the connection that TLS is spoken on, if it is.
+func beneath(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
 }
 
 func (c *conns) remove(conn net.Conn) {
-	if e := c.at[conn]; e != nil {
-		c.list.Remove(e)
-		delete(c.at, conn)
+	e := c.at[conn]
+	if e == nil {
+		return
+	}
+	c.list.Remove(e)
+	delete(c.at, conn)
+	from := e.Value.(*peer).from
+	if from.conns--; from.conns == 0 {
+		delete(c.of, from.name)
 	}
 }
 
@@ -85,16 +150,16 @@ func (c *conns) follow(conn net.Conn, state http.ConnState) {
 func (c *conns) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if e, ok := r.Context().Value(peerKey{}).(*list.Element); ok {
-			c.mark(e, true)
-			defer c.mark(e, false)
+			c.mark(e, 1)
+			defer c.mark(e, -1)
 		}
 		h.ServeHTTP(w, r)
 	})
 }
 
-func (c *conns) mark(e *list.Element, busy bool) {
+func (c *conns) mark(e *list.Element, requests int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e.Value.(*peer).busy = busy
+	e.Value.(*peer).busy += requests
 	c.list.MoveToBack(e) // nothing, if it had to make room meanwhile
 }

@@ -2,11 +2,15 @@ package httpapi
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -183,4 +187,99 @@ func TestConnectionMakesRoomOnce(t *testing.T) {
 	if len(conns.at) != 1 || conns.list.Len() != 1 {
 		t.Errorf("%d connections, %d in the list", len(conns.at), conns.list.Len())
 	}
+}
+
+// guest is a connection from an address.
+type guest struct {
+	net.Conn
+	from string
+}
+
+func (g guest) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(g.from), 1))
+}
+
+func (g guest) gone() bool {
+	_ = g.SetWriteDeadline(time.Unix(1, 0))
+	_, err := g.Write(nil)
+	return errors.Is(err, io.ErrClosedPipe)
+}
+
+func TestGreedyHostShutsOutItself(t *testing.T) {
+	conns := newConns(6)
+	come := func(from string) guest {
+		near, far := net.Pipe()
+		t.Cleanup(func() { near.Close() })
+		g := guest{far, from}
+		conns.admit(t.Context(), g)
+		return g
+	}
+	probe, other := come("10.0.0.1"), come("2001:db8:0:1::1")
+	for i := range 50 {
+		if from := []string{"10.0.0.2", "2001:db8::", "::ffff:10.0.0.2"}[i%3]; from == "2001:db8::" {
+			come(fmt.Sprint(from, i)) // one host has many of these
+		} else {
+			come(from)
+		}
+	}
+	if probe.gone() || other.gone() {
+		t.Error("others' idle connections made room for the greedy")
+	}
+	if len(conns.at) != 6 || conns.list.Len() != 6 {
+		t.Errorf("%d connections", len(conns.at))
+	}
+	for conn := range conns.at {
+		conns.follow(conn, http.StateClosed)
+	}
+	if len(conns.of) != 0 {
+		t.Errorf("hosts are remembered: %v", conns.of)
+	}
+}
+
+func TestConnectionIsBusyUntilTheLastOfItsRequestsHasEnded(t *testing.T) {
+	conns := newConns(1)
+	near, far := net.Pipe()
+	defer near.Close()
+	ctx := conns.admit(t.Context(), far)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitted := func() bool { other, _ := net.Pipe(); return conns.admit(t.Context(), other) != t.Context() }
+	inner := conns.handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	conns.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(w, r) // as HTTP/2 does beside the first
+		if admitted() {
+			t.Error("a connection with a request in a handler made room")
+		}
+	})).ServeHTTP(nil, req)
+	if !admitted() {
+		t.Error("no room was made by an idle connection")
+	}
+}
+
+// A farewell of TLS would be written while nobody else can be admitted, to a peer that does not read.
+func TestRoomIsMadeWithoutWaitingForAPeerOfTLS(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	conns := newConns(1)
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	defer server.Close()
+	conn := tls.Server(far, &tls.Config{Certificates: server.TLS.Certificates})
+	conns.admit(t.Context(), conn)
+	shaken := make(chan error, 1)
+	go func() { shaken <- conn.Handshake() }()
+	if err := tls.Client(near, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}).Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-shaken; err != nil {
+		t.Fatal(err)
+	}
+	admitted := make(chan struct{})
+	go func() { conns.admit(t.Context(), guest{nil, "10.0.0.1"}); close(admitted) }()
+	if _, err := near.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("not cut, but told something: %v", err)
+	}
+	<-admitted
 }

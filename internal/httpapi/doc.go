@@ -26,9 +26,10 @@
 //  9. A stream tells the newest state, not every one; ids show what was left out. It ends when the elector
 //     has ended, after the last state, or when its reader is gone or has not taken a write for 5 s. It runs
 //     in the server's goroutine for its request and starts none.
-//  10. On each listener at most 1,024 requests wait or stream; the next is refused. It has at most 1,280
-//     connections; for one more, that is closed which has been without a request for longest. So neither
-//     keeps a short question from being answered.
+//  10. On the main listener at most 1,024 requests wait or stream, on the probe listener 256, and on each at most 128
+//     read a body, write a long answer or ask etcd; the next is refused. No other waits for anybody in its handler.
+//     They have at most 1,280 and 512 connections; for one more, one without a request makes room (conns.go). So none of them keeps a short
+//     question from being answered, whatever its peer does or leaves undone.
 //  11. What changes something is on the main listener only, and is let through by guard.go before its body is
 //     read. Etcd and the elector's loop have 5 s to answer what is asked of them for a request; after an error
 //     other than a refusal a value may have been published all the same.

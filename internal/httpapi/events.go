@@ -108,10 +108,9 @@ func (s *stream) serve(w http.ResponseWriter, r *http.Request, q query) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	if !q.seats.take(w, r) {
+	if !q.place.wait(w, r) {
 		return nil
 	}
-	defer q.seats.leave()
 	conn := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	timer := time.NewTimer(0)

@@ -64,6 +64,8 @@ func (g *guard) refuse(r *http.Request) refusal {
 	case h.Get("Elector-Request") != "1" && h.Get("Elector-Token") == "" && !isJSON(h.Get("Content-Type")):
 		return refusal{http.StatusForbidden, failure{"this could be a form on a page elsewhere",
 			"send the header Elector-Request: 1, or Content-Type: application/json"}}
+	case r.URL.Host != "":
+		return refusal{http.StatusForbidden, failure{"writes are not taken in absolute form, whose host need not be that of Host", "send the path alone in the request line"}}
 	case !overUnixSocket(r) && !g.knows(r.Host):
 		return refusal{http.StatusForbidden, failure{"writes are not taken under this Host", "ask by a loopback address, or list the name in --http-allowed-hosts"}}
 	case !g.knowsOrigin(h):

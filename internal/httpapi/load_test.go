@@ -122,18 +122,29 @@ func follow(r *reader, m *member, leading func()) {
 	}
 }
 
+// late is a request whose body is to come.
+const late = "PUT /value HTTP/1.1\r\nHost: localhost\r\nElector-Request: 1\r\nElector-Token: %d\r\nContent-Length: 1\r\n\r\n"
+
 func TestFullHouseAnswersShortQuestions(t *testing.T) {
 	m := newFleet(t).join("a")
-	m.await("leading", leads)
+	late := fmt.Sprintf(late, m.await("leading", leads).Token)
 	address := tcp(t, m.server)
 	for i := range maxHeld {
 		openOn(t, connect(t, address), []string{"/events", "/sse"}[i%2])
+	}
+	slowly := connect(t, address)
+	io.WriteString(slowly, late)
+	for m.asked.Load() < maxHeld+1 {
+		runtime.Gosched() // until it is in its handler
+	}
+	for range maxConns {
+		io.WriteString(connect(t, address), late) // the first of them take all places there are
 	}
 	for i := range 2 * (maxConns - maxHeld) {
 		io.WriteString(connect(t, address), []string{"", "GET /lea", "GET /leader HTTP/1.1\r\nHost: x\r\n\r\n"}[i%3])
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for target, want := range map[string]int{"/leader": 200, "/leader?wait=1m": 200, "/status?wait=1m": 503, "/events": 503} {
+	for target, want := range map[string]int{"/leader": 200, "/leader?wait=1m": 200, "/status?wait=1m": 503, "/events": 503, "/history": 503, "/metrics": 503, "/follower": 503, "/livez": 200} {
 		resp, err := client.Get("http://" + address + target)
 		if err != nil {
 			t.Fatal(err)
@@ -144,11 +155,18 @@ func TestFullHouseAnswersShortQuestions(t *testing.T) {
 			t.Errorf("%s: %d %s, %v", target, resp.StatusCode, body, err)
 		}
 	}
-	for m.asked.Load() > maxHeld {
+	for m.asked.Load() > maxHeld+maxSlow {
 		runtime.Gosched() // a handler returns after its answer has arrived
 	}
-	if n := m.asked.Load(); n != maxHeld {
-		t.Errorf("%d of %d streams live", n, maxHeld)
+	if n := m.asked.Load(); n != maxHeld+maxSlow {
+		t.Errorf("%d of %d streams and slow requests live", n, maxHeld+maxSlow)
+	}
+	// None of the slow ones was pushed out.
+	if _, err := io.WriteString(slowly, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := http.ReadResponse(bufio.NewReader(slowly), nil); err != nil || r.StatusCode != http.StatusOK {
+		t.Errorf("a body that came late: %+v, %v", r, err)
 	}
 }
 

@@ -15,9 +15,9 @@ const (
 	minRenewed = 100 * time.Millisecond // of max with renewals, so that no reader makes an event stream a busy loop
 )
 
-// query is what a request asks for beyond its route; without a parameter of it, all is zero but the seats.
+// query is what a request asks for beyond its route; without a parameter of it, all is zero but the place.
 type query struct {
-	seats    seats         // of the listener that it came to
+	place    *place        // where the request sits
 	contact  bool          // with etcd, now
 	leading  bool          // now
 	renewals bool          // of the yes in an event stream

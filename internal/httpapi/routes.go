@@ -21,17 +21,17 @@ func (a *API) routes() []route {
 		{"/events", probing, mainOnly, params{afterParam, renewalsParam, maxParam}, a.events}, // a stream of states
 		{"/sse", probing, mainOnly, noQuery, a.sse},                                           // a stream of who leads, as nais/elector has it
 
-		{"/ui", probing, mainOnly, noQuery, a.ui}, // a page for people
+		{"/ui", probing, mainOnly, noQuery, slow(a.ui)}, // a page for people
 
-		{"/candidates", probing, mainOnly, noQuery, a.candidates},                        // the queue, from etcd
-		{"/history", probing, mainOnly, noQuery, a.history},                              // the latest terms
-		{"/value", publishing, mainOnly, params{waitParam, revisionParam}, a.value},      // the fleet's shared value; the leader puts it
-		{"/hold", methods{http.MethodPost}, mainOnly, params{maxParam}, a.hold},          // a worker that may act: a stream of states
-		{"/resign", methods{http.MethodPost}, mainOnly, noQuery, a.resign},               // give the lead up
-		{"/transfer", methods{http.MethodPost}, mainOnly, params{waitParam}, a.transfer}, // pass the lead on to another candidate
-		{"/drain", methods{http.MethodPost}, mainOnly, noQuery, a.drain},                 // stay out of the election
-		{"/undrain", methods{http.MethodPost}, mainOnly, noQuery, a.undrain},             // and come back
-		{"/unfence", methods{http.MethodPost}, mainOnly, noQuery, a.unfence},             // go on with an etcd that went back in time
+		{"/candidates", probing, mainOnly, noQuery, slow(a.candidates)},                        // the queue, from etcd
+		{"/history", probing, mainOnly, noQuery, slow(a.history)},                              // the latest terms
+		{"/value", publishing, mainOnly, params{waitParam, revisionParam}, slow(a.value)},      // the fleet's shared value; the leader puts it
+		{"/hold", methods{http.MethodPost}, mainOnly, params{maxParam}, slow(a.hold)},          // a worker that may act: a stream of states
+		{"/resign", methods{http.MethodPost}, mainOnly, noQuery, slow(a.resign)},               // give the lead up
+		{"/transfer", methods{http.MethodPost}, mainOnly, params{waitParam}, slow(a.transfer)}, // pass the lead on to another candidate
+		{"/drain", methods{http.MethodPost}, mainOnly, noQuery, slow(a.drain)},                 // stay out of the election
+		{"/undrain", methods{http.MethodPost}, mainOnly, noQuery, slow(a.undrain)},             // and come back
+		{"/unfence", methods{http.MethodPost}, mainOnly, noQuery, slow(a.unfence)},             // go on with an etcd that went back in time
 
 		// 503 when the process must be restarted.
 		{"/livez", probing, everywhere, noQuery, a.livez},
@@ -42,7 +42,7 @@ func (a *API) routes() []route {
 		{"/readyz", probing, everywhere, params{contactParam, roleParam}, a.readyz},
 		{"/readiness", probing, everywhere, params{contactParam, roleParam}, a.readyz},
 
-		{"/metrics", reading, everywhere, anyQuery, a.metrics}, // for Prometheus, whose scrapes may have parameters
+		{"/metrics", reading, everywhere, anyQuery, slow(a.metrics)}, // for Prometheus, whose scrapes may have parameters
 	}
 }
 

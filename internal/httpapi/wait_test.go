@@ -222,11 +222,16 @@ func TestAsManyWaitAsMay(t *testing.T) {
 				t.Errorf("%s: %d %s", target, rec.Code, rec.Body)
 			}
 		}
-		elsewhere := make(chan int, 1)
-		go func() { elsewhere <- askOf(probe, http.MethodGet, "/leader?wait=1m").Code }()
+		elsewhere := make(chan int, maxProbeHeld)
+		for range maxProbeHeld {
+			wg.Go(func() { elsewhere <- askOf(probe, http.MethodGet, "/leader?wait=1m").Code })
+		}
 		synctest.Wait()
 		if len(elsewhere) > 0 {
 			t.Errorf("the other listener is full too: %d", <-elsewhere)
+		}
+		if rec := askOf(probe, http.MethodGet, "/leader?wait=1m"); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "at most 256") {
+			t.Errorf("one more waits on the probe listener: %d %s", rec.Code, rec.Body)
 		}
 		a.resign()
 		wg.Wait()
@@ -235,7 +240,6 @@ func TestAsManyWaitAsMay(t *testing.T) {
 				t.Errorf("waited for %d", code)
 			}
 		}
-		<-elsewhere
 		again := time.Now()
 		if rec := askOf(main, http.MethodGet, "/status?wait=1s"); time.Since(again) != time.Second {
 			t.Errorf("no seat after all have left: %d %s", rec.Code, rec.Body)

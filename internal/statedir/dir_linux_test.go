@@ -367,6 +367,26 @@ func TestWhatACrashLeftOfAWriteIsReplaced(t *testing.T) {
 	}
 }
 
+// Somebody whose directory it once was may have given other files the names of its files.
+func TestOtherNamesOfAFileKeepWhatTheyHold(t *testing.T) {
+	b := led(t)
+	before, err := os.ReadFile(b.path(stateName))
+	must(t, err)
+	elsewhere, victim := filepath.Join(t.TempDir(), "elsewhere"), filepath.Join(t.TempDir(), "victim")
+	must(t, os.Link(b.path(stateName), elsewhere))
+	must(t, os.WriteFile(victim, before, 0o600))
+	must(t, os.Link(victim, b.path(tempName)))
+	d, _ := b.open()
+	must(t, d.Seen(election.Mark{Revision: 99}))
+	must(t, os.Symlink(victim, b.path(tempName)))
+	must(t, d.Seen(election.Mark{Revision: 100}))
+	for _, file := range []string{elsewhere, victim} {
+		if now, err := os.ReadFile(file); err != nil || string(now) != string(before) {
+			t.Errorf("%s: %s, %v", file, now, err)
+		}
+	}
+}
+
 func TestEntryThatCouldNotBeWrittenGoesWithTheNext(t *testing.T) {
 	b := led(t)
 	d, _ := b.open()

@@ -248,6 +248,38 @@ func TestALinkIsNotWrittenThrough(t *testing.T) {
 	}
 }
 
+func TestLinksThatComeLaterAreReplacedAndNotFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		f, err := New(b.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		victim := filepath.Join(t.TempDir(), "victim")
+		if err := os.WriteFile(victim, []byte("keep"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for name, link := range map[string]func(old, name string) error{"symbolic": os.Symlink, "hard": os.Link} {
+			for _, at := range []string{b.status, b.status + ".next"} {
+				_ = os.Remove(at)
+				if err := link(victim, at); err != nil {
+					t.Fatal(err)
+				}
+				f.told = election.Answer{} // so that there is something to tell
+				if f.keep(); f.failed != "" {
+					t.Errorf("%s link at %s: %s", name, at, f.failed)
+				}
+				if text, err := os.ReadFile(victim); err != nil || string(text) != "keep" {
+					t.Errorf("%s link at %s: written through: %q, %v", name, at, text, err)
+				}
+				if info, err := os.Lstat(b.status); err != nil || !info.Mode().IsRegular() {
+					t.Errorf("%s link at %s: %v, %v", name, at, info, err)
+				}
+			}
+		}
+	})
+}
+
 func TestOnlyAPlainFileIsReplaced(t *testing.T) {
 	b := newBench(t)
 	if err := os.Symlink(os.DevNull, b.leader); err != nil {

@@ -1,28 +1,27 @@
-package etcdstore
+package record
 
 import (
 	"bytes"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
-
-	"go.etcd.io/etcd/api/v3/mvccpb"
 
 	"github.com/elector-dev/elector/internal/election"
 )
 
 func TestARecordIsReadAsItWasWritten(t *testing.T) {
 	since := time.Date(2026, 11, 26, 9, 30, 0, 5, time.UTC)
-	kv := &mvccpb.KeyValue{CreateRevision: 7, Value: []byte(encodeRecord(Config{Identity: "w1", Incarnation: "abc", Version: "v1"}, since))}
+	written := Record{"w1", "abc", since, "v1"}.Encode()
 	want := election.Standing{
 		Candidate: election.Candidate{Identity: "w1", Incarnation: "abc", Token: 7},
 		Since:     since.Truncate(time.Second), Version: "v1",
 	}
-	if got := standing(kv); got != want {
+	if got := Standing([]byte(written), 7); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got := standing(&mvccpb.KeyValue{CreateRevision: 7, Value: []byte("host-3")}); got.Identity != "host-3" || !got.Since.IsZero() {
+	if got := Standing([]byte("host-3"), 7); got.Identity != "host-3" || !got.Since.IsZero() {
 		t.Errorf("a plain proposal is read as %+v", got)
 	}
 }
@@ -30,7 +29,7 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 func TestAValueThatElectorDidNotWriteIsNone(t *testing.T) {
 	big := `{"token":7,"content_type":""}` + "\n" + strings.Repeat("x", election.MaxValue+1)
 	for _, stored := range []string{"", "plain", "{}\nx", `{"token":7}`, `{"token":-7}` + "\nx", `{"token":"7"}` + "\nx", big} {
-		if v, err := decodeValue(&mvccpb.KeyValue{Value: []byte(stored)}); err == nil {
+		if v, err := DecodeValue([]byte(stored), 9); err == nil {
 			t.Errorf("%.40q is read as %+v", stored, v)
 		}
 	}
@@ -41,18 +40,21 @@ func FuzzRecord(f *testing.F) {
 	for _, value := range []string{
 		"", "host-3", `{"identity":"w1","incarnation":"abc","since":"2026-11-26T09:30:00Z","version":"v1"}`,
 		`{"identity":""}`, `{"identity":"a\u0000\ud800"}`, `{"identity":"w1","since":"yesterday"}`, "\xff\xfe", strings.Repeat("ü", 300),
-		`{"identity":"` + strings.Repeat("x", 400) + `"}`, `["identity"]`, `{"identity":1}`,
+		`{"identity":"` + strings.Repeat("x", 400) + `"}`, `["identity"]`, `{"identity":1}`, `{"identity":"w1","x":"` + strings.Repeat("x", MaxRecord) + `"}`, "\x1b]0;owned\a\u009b31m",
 	} {
 		f.Add([]byte(value))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		s := standing(&mvccpb.KeyValue{CreateRevision: 7, Value: value})
+		s := Standing(value, 7)
 		for _, text := range []string{s.Identity, s.Incarnation, s.Version} {
-			if !utf8.ValidString(text) || len(text) > 3*maxIdentity {
+			if !utf8.ValidString(text) || len(text) > 3*MaxText || strings.ContainsFunc(text, unicode.IsControl) {
 				t.Errorf("%q is shown as %q", value, text)
 			}
 		}
-		if s.Token != 7 || candidate(&mvccpb.KeyValue{CreateRevision: 7, Value: value}) != s.Candidate {
+		if Standing(Cut(value), 7) != s {
+			t.Errorf("%q is read otherwise when it is cut", value)
+		}
+		if s.Token != 7 || Candidate(value, 7) != s.Candidate {
 			t.Errorf("%q: two readings differ: %+v", value, s)
 		}
 	})
@@ -65,7 +67,7 @@ func FuzzValue(f *testing.F) {
 	f.Add([]byte("\n\n"), "a\nb\"", int64(1<<62))
 	f.Add([]byte(`{"token":1e3,"content_type":"\ud800"}`+"\n"), "\xff", int64(3))
 	f.Fuzz(func(t *testing.T, raw []byte, contentType string, token int64) {
-		if v, err := decodeValue(&mvccpb.KeyValue{Value: raw}); err == nil {
+		if v, err := DecodeValue(raw, 9); err == nil {
 			if v.Token <= 0 || len(v.Bytes) > election.MaxValue || !utf8.ValidString(v.ContentType) || !bytes.HasSuffix(raw, v.Bytes) {
 				t.Errorf("%q is read as %+v", raw, v)
 			}
@@ -74,11 +76,11 @@ func FuzzValue(f *testing.F) {
 			return
 		}
 		put := election.ValuePut{Bytes: raw, ContentType: contentType, Token: token}
-		v, err := decodeValue(&mvccpb.KeyValue{Value: []byte(encodeValue(put)), ModRevision: 9})
+		v, err := DecodeValue([]byte(EncodeValue(put)), 9)
 		if err != nil || !bytes.Equal(v.Bytes, raw) || v.Token != token || v.Revision != 9 {
 			t.Fatalf("%+v came back as %+v, %v", put, v, err)
 		}
-		if len(contentType) <= maxIdentity && utf8.ValidString(contentType) && v.ContentType != contentType {
+		if len(contentType) <= MaxText && utf8.ValidString(contentType) && !strings.ContainsFunc(contentType, unicode.IsControl) && v.ContentType != contentType {
 			t.Errorf("content type %q came back as %q", contentType, v.ContentType)
 		}
 	})

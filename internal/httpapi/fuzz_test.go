@@ -141,7 +141,7 @@ func judgeAnswers(t *testing.T, said, all []byte) {
 // answerHeaders are all that an answer to a reader may have.
 var answerHeaders = []string{
 	"Allow", "Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Date", "Elector-Token", "Etag",
-	"Www-Authenticate", "X-Content-Type-Options", "Transfer-Encoding", "Retry-After",
+	"Www-Authenticate", "Referrer-Policy", "X-Content-Type-Options", "Transfer-Encoding", "Retry-After",
 }
 
 func judgeBody(t *testing.T, said []byte, r *http.Response, body []byte) {

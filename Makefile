@@ -8,7 +8,7 @@ IMAGE   ?= elector:$(VERSION)
 # Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
 MODULES := $(dir $(wildcard go.mod */go.mod */*/go.mod))
 
-.PHONY: build test lint demo image e2e prove model mutants chaos chaos-long clean
+.PHONY: build test lint demo image e2e prove model mutants chaos chaos-long bench bench-long clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/elector \
@@ -56,6 +56,17 @@ chaos:
 # An hour of faults and a few minutes, a fresh cluster for every seed.
 chaos-long:
 	$(MAKE) chaos CHAOS_FOR=7m30s CHAOS_RUNS=8
+
+# Measured beside others and beside the floor, in one run: writes bench/RESULTS.md and the pictures in docs. About ten
+# minutes on two cores, which should have nothing else to do.
+bench: SIZE := short
+bench-long: SIZE := long
+bench bench-long: build
+	CGO_ENABLED=0 $(GO) build -C bench -trimpath -ldflags '-s -w' -o ../bin/plain ./plain
+	CGO_ENABLED=0 $(GO) build -C bench -trimpath -ldflags '-s -w' -o ../bin/floor ./floor
+	CGO_ENABLED=0 $(GO) build -C tools -trimpath -ldflags '-s -w' -o ../bin/bench-etcdctl go.etcd.io/etcd/etcdctl/v3
+	CGO_ENABLED=0 $(GO) build -C bench -o ../bin/bench .
+	bin/bench --size $(SIZE) --bin bin --results bench/RESULTS.md --pictures docs
 
 demo:
 	$(GO) run ./cmd/elector-demo

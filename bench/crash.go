@@ -201,8 +201,8 @@ func (l *lab) two(ctx context.Context, e *rig.Etcd, election string, prepare fun
 		if err = prepare(*m); err != nil {
 			return a, b, err
 		}
-		line := rig.NewLine(map[bool]string{true: a.Addr, false: (*m).Addr}[i == 0])
-		path := []string{"/leader", "/follower"}[i]
+		line := rig.NewLine((*m).Addr)
+		path := []string{"/readyz?role=leader", "/follower"}[i] // neither is a promise, which would be waited for
 		_, _, err = line.Await(ctx, path, 3*time.Millisecond, rig.Yes)
 		line.Close()
 		if err != nil {

@@ -40,9 +40,9 @@ type lab struct {
 
 func run(ctx context.Context) error {
 	var l lab
-	bin := flag.String("bin", "../bin", "folder with elector, plain, etcdctl and floor")
-	results := flag.String("results", "RESULTS.md", "the file to write")
-	pictures := flag.String("pictures", "../docs", "the folder for pictures")
+	bin := flag.String("bin", "bin", "folder with elector, plain, bench-etcdctl and floor")
+	results := flag.String("results", "bench/RESULTS.md", "the file to write")
+	pictures := flag.String("pictures", "docs", "the folder for pictures")
 	size := flag.String("size", "short", "tiny, short or long")
 	only := flag.String("only", "", "one measure alone, by its name; nothing is written")
 	flag.Parse()
@@ -56,7 +56,7 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	at := func(name string) string { return filepath.Join(*bin, name) }
-	l.programs = rig.Programs{Elector: at("elector"), Naive: at("plain"), Etcdctl: at("etcdctl"), Floor: at("floor"), Dir: dir}
+	l.programs = rig.Programs{Elector: at("elector"), Naive: at("plain"), Etcdctl: at("bench-etcdctl"), Floor: at("floor"), Dir: dir}
 	l.found = report.Found{}
 	began := time.Now()
 	for _, m := range l.measures() {

@@ -1,11 +1,11 @@
 package httpapi
 
 import (
-	"container/list"
 	"context"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // maxConns is how many connections a server has at most: all requests that may be held, and as many more
@@ -15,25 +15,26 @@ const maxConns = maxHeld + 256
 
 // conns keeps the number of a server's connections. When one more comes than may be, that one makes room
 // which has been without a request in a handler for longest; so those that are idle, or say nothing, or
-// half of something, never shut others out.
+// half of something, never shut others out. Requests only note that they begin and end, without a lock: with
+// many connections it would be the one thing that they all wait for.
 type conns struct {
 	most int
+	turn atomic.Int64 // counts admissions and ends of requests
 
-	mu   sync.Mutex // guards the fields below, for a few steps along the list
-	list list.List  // of *peer; the longer without a request, the nearer to the front, but for busy ones
-	at   map[net.Conn]*list.Element
+	mu sync.Mutex // guards the field below, for a change of it, and a look at all peers when room is made
+	at map[net.Conn]*peer
 }
 
 // peer is a connection.
 type peer struct {
-	net.Conn
-	busy bool // a request of it is in a handler
+	busy  atomic.Bool  // a request of it is in a handler
+	since atomic.Int64 // the turn at which it was last without one
 }
 
-// peerKey is the key of a request's *list.Element in its context.
+// peerKey is the key of a request's *peer in its context.
 type peerKey struct{}
 
-func newConns(most int) *conns { return &conns{most: most, at: map[net.Conn]*list.Element{}} }
+func newConns(most int) *conns { return &conns{most: most, at: map[net.Conn]*peer{}} }
 
 // admit takes a new connection in; it is for http.Server.ConnContext. When all others are busy, which a
 // server with slow requests beside all that may be held can be, it is the new one that is closed.
@@ -44,28 +45,27 @@ func (c *conns) admit(ctx context.Context, conn net.Conn) context.Context {
 		_ = conn.Close() // its peer learns all there is to tell
 		return ctx
 	}
-	e := c.list.PushBack(&peer{Conn: conn})
-	c.at[conn] = e
-	return context.WithValue(ctx, peerKey{}, e)
+	p := &peer{}
+	p.since.Store(c.turn.Add(1))
+	c.at[conn] = p
+	return context.WithValue(ctx, peerKey{}, p)
 }
 
 // makeRoom closes the connection that has been without a request for longest. It wants mu held.
 func (c *conns) makeRoom() bool {
-	for e := c.list.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*peer); !p.busy {
-			c.remove(p.Conn)
-			_ = p.Conn.Close() // nobody waits for anything on it
-			return true
+	var longest net.Conn
+	var since int64
+	for conn, p := range c.at {
+		if at := p.since.Load(); !p.busy.Load() && (longest == nil || at < since) {
+			longest, since = conn, at
 		}
 	}
-	return false
-}
-
-func (c *conns) remove(conn net.Conn) {
-	if e := c.at[conn]; e != nil {
-		c.list.Remove(e)
-		delete(c.at, conn)
+	if longest == nil {
+		return false
 	}
+	delete(c.at, longest)
+	_ = longest.Close() // nobody waits for anything on it
+	return true
 }
 
 // follow is for http.Server.ConnState.
@@ -75,23 +75,19 @@ func (c *conns) follow(conn net.Conn, state http.ConnState) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.remove(conn)
+	delete(c.at, conn)
 }
 
 // handler marks connections as busy while h has a request of theirs.
 func (c *conns) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if e, ok := r.Context().Value(peerKey{}).(*list.Element); ok {
-			c.mark(e, true)
-			defer c.mark(e, false)
+		if p, ok := r.Context().Value(peerKey{}).(*peer); ok {
+			p.busy.Store(true)
+			defer func() {
+				p.since.Store(c.turn.Add(1))
+				p.busy.Store(false)
+			}()
 		}
 		h.ServeHTTP(w, r)
 	})
-}
-
-func (c *conns) mark(e *list.Element, busy bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e.Value.(*peer).busy = busy
-	c.list.MoveToBack(e) // nothing, if it had to make room meanwhile
 }

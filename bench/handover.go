@@ -85,7 +85,13 @@ func (l *lab) handoverAmong(ctx context.Context, members, waiting, trials int) e
 	turns := map[rig.Kind]func(context.Context) (time.Duration, error){rig.Floor: bare.HandOver}
 	order := []rig.Kind{rig.Floor, rig.Naive, rig.Elector}
 	for _, k := range kinds {
-		turns[k] = p.fleets[k].HandOver
+		turns[k] = func(ctx context.Context) (time.Duration, error) {
+			h, err := p.fleets[k].Handover(ctx)
+			if err == nil {
+				l.found.Put("handover "+at+", of that with the key", string(k), rig.Millis(h.Kept))
+			}
+			return h.Took, err
+		}
 	}
 	if waiting == l.plan.waiting[0] {
 		for _, k := range []rig.Kind{rig.Elect, rig.Lock} {

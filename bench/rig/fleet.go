@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -102,19 +103,42 @@ func (f *Fleet) Leader(ctx context.Context) (*Member, error) {
 // first yes, as pollers see it. Then the old leader has gone to the end of the queue. An elector resigns on the word
 // that its worker has stopped; what knows no such thing is asked to end.
 func (f *Fleet) HandOver(ctx context.Context) (time.Duration, error) {
+	h, err := f.Handover(ctx)
+	return h.Took, err
+}
+
+// Handover is one handover by choice.
+type Handover struct {
+	Took time.Duration // from the old one's first no to the next one's first yes
+	Kept time.Duration // of that, from the first no until the key was seen to be gone
+}
+
+// Handover is HandOver with its parts.
+func (f *Fleet) Handover(ctx context.Context) (h Handover, err error) {
 	order, err := f.Queue(ctx)
 	if err != nil {
-		return 0, err
+		return h, err
 	}
+	watching, done := context.WithCancel(ctx)
+	defer done()
+	gone := make(chan time.Time, 1)
+	events := f.etcd.Client.Watch(watching, f.Members[0].Prefix(), clientv3.WithPrefix(), clientv3.WithFilterPut(), clientv3.WithCreatedNotify())
+	if r := <-events; !r.Created {
+		return h, errors.New("the watch does not begin")
+	}
+	go func() {
+		<-events // a deletion, or the end
+		gone <- time.Now()
+	}()
 	old, next := NewLine(order[0].Addr), NewLine(order[1].Addr)
 	defer old.Close()
 	defer next.Close()
 	_, body, err := old.Get("/leader")
 	if err != nil {
-		return 0, err
+		return h, err
 	}
 	if status, _, err := next.Get("/leader"); err != nil || status == 200 {
-		return 0, fmt.Errorf("%s before the handover: status %d, %w", order[1].ID, status, err)
+		return h, fmt.Errorf("%s before the handover: status %d, %w", order[1].ID, status, err)
 	}
 	no, yes := make(chan time.Time, 1), make(chan time.Time, 1)
 	go func() { _, came, _ := old.Await(ctx, "/leader", pollEvery, No); no <- came }()
@@ -135,10 +159,11 @@ func (f *Fleet) HandOver(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	if err != nil {
-		return 0, err
+		return h, err
 	}
+	h.Took, h.Kept = to.Sub(from), max(0, (<-gone).Sub(from))
 	_, err = f.Queue(ctx)
-	return to.Sub(from), err
+	return h, err
 }
 
 // Relay is a fleet of etcdctl: two processes, the second of which leads when the first is asked to end.

@@ -18,7 +18,7 @@ PRODUCT = CGO_ENABLED=0 GOFLAGS= $(GO) build -trimpath -buildvcs=false -tags grp
 # Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
 MODULES := $(dir $(wildcard go.mod */go.mod */*/go.mod))
 
-.PHONY: build sbom reproducible test lint demo image deb e2e prove model mutants chaos chaos-long fuzz clean
+.PHONY: build sbom reproducible test lint demo image deb e2e prove model mutants chaos chaos-long fuzz bench bench-long clean
 
 build:
 	$(PRODUCT) -o '$(BINARY)' ./cmd/elector
@@ -86,6 +86,17 @@ chaos-long:
 FUZZ_FOR ?= 600
 fuzz:
 	GO='$(GO)' test/fuzz/run $(FUZZ_FOR)
+
+# Measured beside others and beside the floor, in one run: writes bench/RESULTS.md and the pictures in docs. About ten
+# minutes on two cores, which should have nothing else to do.
+bench: SIZE := short
+bench-long: SIZE := long
+bench bench-long: build
+	CGO_ENABLED=0 $(GO) build -C bench -trimpath -ldflags '-s -w' -o ../bin/plain ./plain
+	CGO_ENABLED=0 $(GO) build -C bench -trimpath -ldflags '-s -w' -o ../bin/floor ./floor
+	CGO_ENABLED=0 $(GO) build -C tools -trimpath -ldflags '-s -w' -o ../bin/bench-etcdctl go.etcd.io/etcd/etcdctl/v3
+	CGO_ENABLED=0 $(GO) build -C bench -o ../bin/bench .
+	bin/bench --size $(SIZE) --bin bin --results bench/RESULTS.md --pictures docs
 
 demo:
 	$(GO) run ./cmd/elector-demo

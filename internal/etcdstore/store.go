@@ -169,3 +169,8 @@ type header interface {
 func (s *Store) firstCreate() clientv3.Op {
 	return clientv3.OpGet(s.prefix+"/", clientv3.WithFirstCreate()...)
 }
+
+// firstTwo selects the two oldest keys, and counts all.
+func (s *Store) firstTwo() clientv3.Op {
+	return clientv3.OpGet(s.prefix+"/", append(clientv3.WithFirstCreate(), clientv3.WithLimit(2))...)
+}

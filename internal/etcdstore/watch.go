@@ -57,14 +57,23 @@ func (ss *session) follow(rev int64, seen *bool) error {
 	}, clientv3.WithRev(rev))
 }
 
+// The time within which candidates that are not next in the queue look who leads now, for each that stands in it,
+// and at most.
+const (
+	spreadEach = 2 * time.Millisecond
+	spreadMost = 250 * time.Millisecond
+)
+
 // observe reports who owns the oldest key, and that nobody does. It reads linearizably and then
 // watches the key that it found, or the whole election when it found none; whatever ends the watch,
-// it reads again.
+// it reads again. When the oldest key goes, the next candidate reads at once. The others see the deletion at the
+// same instant, and spread their reads, so that the one which is to lead does not stand in line behind them all.
 func (ss *session) observe() {
 	var deleted election.Instant
+	var spread time.Duration
 	for ss.ctx.Err() == nil {
 		sent := ss.now()
-		r, err := ss.get(ss.store.firstCreate())
+		r, err := ss.get(ss.store.firstTwo())
 		if err != nil {
 			if !ss.pause(err) {
 				return
@@ -82,9 +91,16 @@ func (ss *session) observe() {
 			key, opts, value = string(r.Kvs[0].Key), nil, string(r.Kvs[0].Value)
 		}
 		ss.emit(ev)
+		spread = min(time.Duration(r.Count)*spreadEach, spreadMost)
+		if len(r.Kvs) > 1 && string(r.Kvs[1].Key) == ss.key {
+			spread = 0
+		}
 		err = ss.watch(key, func(e *clientv3.Event) bool {
 			if e.Type == clientv3.EventTypeDelete && key != ss.key {
 				deleted = ss.now()
+				if spread > 0 {
+					ss.rest(rand.N(spread)) // the end of the watch is a request as well
+				}
 			}
 			return e.Type == clientv3.EventTypeDelete || string(e.Kv.Value) != value
 		}, append(opts, clientv3.WithRev(r.Header.Revision+1))...)
@@ -137,7 +153,12 @@ func (ss *session) pause(err error) bool {
 	if errors.Is(err, election.ErrRefused) {
 		longest = ss.req.TTL / 2
 	}
-	t := time.NewTimer(rand.N(longest))
+	return ss.rest(rand.N(longest))
+}
+
+// rest waits, and reports whether the session goes on.
+func (ss *session) rest(d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,11 @@ type API struct {
 	holds   Holds
 	drains  Drains
 
+	form        atomic.Pointer[form] // of the latest answer; any goroutine replaces it
+	bodies      sync.Pool            // of *[]byte
+	longest     time.Duration        // promise that Answer gives
+	longestText []string             // the same as a header
+
 	met atomic.Bool // a probe has found this elector ineligible and in contact with etcd
 }
 
@@ -79,7 +85,12 @@ func New(cfg Config) *API {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	longest := cfg.Elector.AnswerMax()
 	return &API{
+		bodies:      sync.Pool{New: func() any { return new([]byte) }},
+		longest:     longest,
+		longestText: []string{strconv.FormatInt(longest.Milliseconds(), 10)},
+
 		elector: cfg.Elector,
 		scrape:  cfg.Metrics,
 		guard:   newGuard(cfg.Writes),
@@ -102,6 +113,13 @@ func (a *API) Probe() http.Handler {
 	return a.serve(newRoom(maxProbeHeld), func(r route) bool { return r.probe })
 }
 
+// Values of headers that every answer has; in canonical form and shared, so that they cost nothing.
+var (
+	noStore  = []string{"no-store"}
+	noSniff  = []string{"nosniff"}
+	jsonType = []string{"application/json"}
+)
+
 // serve dispatches to the routes that are wanted. Paths are compared as they are, without cleaning or
 // redirects, so that a path means the same to this server and to whatever filters requests before it.
 func (a *API) serve(room *room, wanted func(route) bool) http.Handler {
@@ -116,10 +134,10 @@ func (a *API) serve(room *room, wanted func(route) bool) http.Handler {
 	notFound := failure{"no such path", "this listener has " + strings.Join(paths, ", ")}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer a.tellPanic(r)
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h := w.Header()
+		h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
 		if ambiguous(r) {
-			w.Header().Set("Connection", "close")
+			h.Set("Connection", "close")
 		}
 		rt, ok := table[r.URL.Path]
 		switch {

@@ -1,13 +1,13 @@
 package httpapi
 
 import (
-	"container/list"
 	"context"
 	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/elector-dev/elector/internal/crash"
 )
@@ -26,14 +26,15 @@ const maxBuffer = 32 << 10
 
 // conns keeps the number of a server's connections. When one more comes than may be, one that is without a request in a
 // handler makes room: of the host that has most connections, that which has been so for longest. So those that are idle,
-// or say nothing, or half of something, never shut others out, and a greedy host shuts out itself.
+// or say nothing, or half of something, never shut others out, and a greedy host shuts out itself. Requests only note that
+// they begin and end, without a lock: with many connections it would be the one thing that they all wait for.
 type conns struct {
 	most int
+	turn atomic.Int64 // counts admissions and ends of requests
 
-	mu   sync.Mutex // guards the fields below, for a few steps along the list, or all of it when there is no room
-	list list.List  // of *peer; the longer without a request, the nearer to the front, but for busy ones
-	at   map[net.Conn]*list.Element
-	of   map[string]*host
+	mu sync.Mutex // guards the fields below, for a change of them, and a look at all peers when room is made
+	at map[net.Conn]*peer
+	of map[string]*host
 }
 
 // host is where connections come from.
@@ -44,16 +45,16 @@ type host struct {
 
 // peer is a connection.
 type peer struct {
-	net.Conn
-	from *host
-	busy int // requests of it that are in a handler; HTTP/2 may have several
+	from  *host
+	busy  atomic.Int32 // requests of it that are in a handler; HTTP/2 may have several
+	since atomic.Int64 // the turn at which it was last without one
 }
 
-// peerKey is the key of a request's *list.Element in its context.
+// peerKey is the key of a request's *peer in its context.
 type peerKey struct{}
 
 func newConns(most int) *conns {
-	return &conns{most: most, at: map[net.Conn]*list.Element{}, of: map[string]*host{}}
+	return &conns{most: most, at: map[net.Conn]*peer{}, of: map[string]*host{}}
 }
 
 // hostOf is whose connection it is: an address, or of IPv6 the network that one host usually has to itself. All that come
@@ -90,25 +91,34 @@ func (c *conns) admit(ctx context.Context, conn net.Conn) context.Context {
 		c.of[name] = from
 	}
 	from.conns++
-	e := c.list.PushBack(&peer{Conn: conn, from: from})
-	c.at[conn] = e
-	return context.WithValue(ctx, peerKey{}, e)
+	p := &peer{from: from}
+	p.since.Store(c.turn.Add(1))
+	c.at[conn] = p
+	return context.WithValue(ctx, peerKey{}, p)
 }
 
 // makeRoom closes a connection without a request. It wants mu held.
 func (c *conns) makeRoom() bool {
-	var least *peer
-	for e := c.list.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*peer); p.busy == 0 && (least == nil || p.from.conns > least.from.conns) {
-			least = p
+	var least net.Conn
+	for conn, p := range c.at {
+		if p.busy.Load() == 0 && (least == nil || p.before(c.at[least])) {
+			least = conn
 		}
 	}
 	if least == nil {
 		return false
 	}
-	c.remove(least.Conn)
-	cut(least.Conn) // nobody waits for anything on it
+	c.remove(least)
+	cut(least) // nobody waits for anything on it
 	return true
+}
+
+// before reports whether a peer is to make room before another one.
+func (p *peer) before(other *peer) bool {
+	if p.from.conns != other.from.conns {
+		return p.from.conns > other.from.conns
+	}
+	return p.since.Load() < other.since.Load()
 }
 
 // cut closes a connection without another word: TLS would say farewell, and wait for some seconds until that is read.
@@ -123,15 +133,13 @@ func beneath(conn net.Conn) net.Conn {
 }
 
 func (c *conns) remove(conn net.Conn) {
-	e := c.at[conn]
-	if e == nil {
+	p := c.at[conn]
+	if p == nil {
 		return
 	}
-	c.list.Remove(e)
 	delete(c.at, conn)
-	from := e.Value.(*peer).from
-	if from.conns--; from.conns == 0 {
-		delete(c.of, from.name)
+	if p.from.conns--; p.from.conns == 0 {
+		delete(c.of, p.from.name)
 	}
 }
 
@@ -149,17 +157,13 @@ func (c *conns) follow(conn net.Conn, state http.ConnState) {
 // handler marks connections as busy while h has a request of theirs.
 func (c *conns) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if e, ok := r.Context().Value(peerKey{}).(*list.Element); ok {
-			c.mark(e, 1)
-			defer c.mark(e, -1)
+		if p, ok := r.Context().Value(peerKey{}).(*peer); ok {
+			p.busy.Add(1)
+			defer func() {
+				p.since.Store(c.turn.Add(1))
+				p.busy.Add(-1)
+			}()
 		}
 		h.ServeHTTP(w, r)
 	})
-}
-
-func (c *conns) mark(e *list.Element, requests int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e.Value.(*peer).busy += requests
-	c.list.MoveToBack(e) // nothing, if it had to make room meanwhile
 }

@@ -42,7 +42,7 @@ func (a *API) states(r *http.Request, q query) stream {
 		},
 		event: func(answer election.Answer) []byte {
 			id := position{a.self.Incarnation, answer.Seq}.String()
-			return append(append([]byte("id: "+id+"\ndata: "), encode(a.body(answer))...), "\n\n"...)
+			return append(append([]byte("id: "+id+"\ndata: "), a.Encode(answer)...), "\n\n"...)
 		},
 	}
 	if q.renewals {

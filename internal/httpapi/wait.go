@@ -29,8 +29,11 @@ func bounded(w http.ResponseWriter, r *http.Request) (context.Context, context.C
 // wanted is asked at once and then after each new state. Who finds what it wants need not wait, and is
 // answered however many do.
 func (a *API) await(w http.ResponseWriter, r *http.Request, q query, wanted func(election.State) bool) bool {
+	if q.wait == 0 {
+		return true
+	}
 	state, changed := a.elector.Watch()
-	if q.wait == 0 || wanted(state) {
+	if wanted(state) {
 		return true
 	}
 	if !q.place.wait(w, r) {

@@ -1,0 +1,109 @@
+// Command bench measures elector beside others and beside the floor, in one run, and writes what it found:
+// bench/RESULTS.md and pictures for docs/. `make bench` builds what it needs and runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/elector-dev/elector/bench/report"
+	"github.com/elector-dev/elector/bench/rig"
+	"github.com/elector-dev/elector/internal/devetcd"
+)
+
+func main() {
+	devetcd.MaybeRunMember()
+	if len(os.Args) == 3 && os.Args[1] == holdVerb {
+		os.Exit(hold(os.Args[2]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// lab is one run.
+type lab struct {
+	plan     plan
+	programs rig.Programs
+	found    report.Found
+}
+
+func run(ctx context.Context) error {
+	var l lab
+	bin := flag.String("bin", "bin", "folder with elector, plain, bench-etcdctl and floor")
+	results := flag.String("results", "bench/RESULTS.md", "the file to write")
+	pictures := flag.String("pictures", "docs", "the folder for pictures")
+	size := flag.String("size", "short", "tiny, short or long")
+	only := flag.String("only", "", "one measure alone, by its name; nothing is written")
+	flag.Parse()
+	var ok bool
+	if l.plan, ok = plans[*size]; !ok {
+		return fmt.Errorf("--size %q: use tiny, short or long", *size)
+	}
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	at := func(name string) string { return filepath.Join(*bin, name) }
+	l.programs = rig.Programs{Elector: at("elector"), Naive: at("plain"), Etcdctl: at("bench-etcdctl"), Floor: at("floor"), Dir: dir}
+	l.found = report.Found{}
+	began := time.Now()
+	for _, m := range l.measures() {
+		if *only != "" && *only != m.name {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%5.0f s  %s\n", time.Since(began).Seconds(), m.name)
+		bounded, cancel := context.WithTimeoutCause(ctx, 20*time.Minute, errors.New("a measure takes too long"))
+		err := m.take(bounded)
+		cancel()
+		if err != nil {
+			log, _ := os.ReadFile(filepath.Join(dir, "log")) // what the candidates said last
+			return fmt.Errorf("%s: %w\n%s", m.name, err, log[max(0, len(log)-2000):])
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%5.0f s  done\n", time.Since(began).Seconds())
+	if *only != "" {
+		fmt.Print(l.found.Dump())
+		return nil
+	}
+	l.found.Put("minutes", "run", time.Since(began).Minutes())
+	table, err := report.Write(*results, *pictures, *size, l.found, report.Machine(ctx, l.programs.Etcdctl))
+	if err != nil {
+		return err
+	}
+	fmt.Println(table)
+	return nil
+}
+
+// measure is one part of a run.
+type measure struct {
+	name string
+	take func(context.Context) error
+}
+
+func (l *lab) measures() []measure {
+	return []measure{
+		{"sizes", l.sizes},
+		{"handover", l.handover},
+		{"pollers", l.pollers},
+		{"start", l.start},
+		{"crash", l.crash},
+		{"worker", l.workerDeath},
+		{"overlap", l.overlap},
+		{"idle", l.idle},
+		{"load", l.load},
+		{"streams", l.streams},
+		{"changes", l.changes},
+	}
+}

@@ -23,6 +23,9 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == holdVerb {
 		os.Exit(hold(os.Args[2]))
 	}
+	if len(os.Args) == 6 && os.Args[1] == crowdVerb {
+		os.Exit(crowd(os.Args[2:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(ctx); err != nil {
@@ -96,6 +99,7 @@ func (l *lab) measures() []measure {
 	return []measure{
 		{"sizes", l.sizes},
 		{"handover", l.handover},
+		{"crowds", l.crowds},
 		{"pollers", l.pollers},
 		{"start", l.start},
 		{"crash", l.crash},

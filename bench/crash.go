@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +56,9 @@ func (l *lab) crash(ctx context.Context) error {
 		}
 		for i, r := range runs {
 			l.found.Put(fmt.Sprintf("crash %v", r.ttl), string(r.f.Kind), rig.Millis(outcomes[i].killed))
+			if outcomes[i].late == unknown {
+				continue
+			}
 			l.found.Put("crash beyond the lease", string(r.f.Kind), rig.Millis(outcomes[i].late))
 			l.found.Put(fmt.Sprintf("crash %v beyond the lease", r.ttl), string(r.f.Kind), rig.Millis(outcomes[i].late))
 		}
@@ -89,12 +93,15 @@ func killLeader(ctx context.Context, e *rig.Etcd, f *rig.Fleet) (killed, late ti
 	if err != nil {
 		return 0, 0, err
 	}
-	end := <-ends
-	if end.IsZero() {
-		return 0, 0, errors.New("etcd does not tell when the lease ends")
+	killed, late = came.Sub(at), unknown
+	if end := <-ends; !end.IsZero() {
+		late = came.Sub(end)
 	}
-	return came.Sub(at), came.Sub(end), leader.Start()
+	return killed, late, leader.Start()
 }
+
+// unknown stands for when a lease would have ended that had less than a second left when its holder was killed.
+const unknown = time.Duration(math.MinInt64)
 
 // leaseEnd is when a lease that nobody renews will have run for its TTL. etcd tells whole seconds, so the instant at
 // which it tells another number is waited for.

@@ -143,7 +143,7 @@ func (l *lab) oneHandover(ctx context.Context, e *rig.Etcd, k rig.Kind, at strin
 func (l *lab) peace(ctx context.Context, p *pair, at string) error {
 	before := map[rig.Kind]rig.Counts{}
 	var err error
-	for _, k := range kinds {
+	for k := range p.etcds {
 		if before[k], err = p.etcds[k].Count(ctx); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (l *lab) peace(ctx context.Context, p *pair, at string) error {
 	if err := pause(ctx, l.plan.window); err != nil {
 		return err
 	}
-	for _, k := range kinds {
+	for k := range p.etcds {
 		after, err := p.etcds[k].Count(ctx)
 		if err != nil {
 			return err

@@ -23,6 +23,9 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == holdVerb {
 		os.Exit(hold(os.Args[2]))
 	}
+	if len(os.Args) == 6 && os.Args[1] == crowdVerb {
+		os.Exit(crowd(os.Args[2:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(ctx); err != nil {
@@ -59,6 +62,7 @@ func run(ctx context.Context) error {
 	l.programs = rig.Programs{Elector: at("elector"), Naive: at("plain"), Etcdctl: at("bench-etcdctl"), Floor: at("floor"), Dir: dir}
 	l.found = report.Found{}
 	began := time.Now()
+	var failed error // a measure that failed does not cost the others
 	for _, m := range l.measures() {
 		if *only != "" && *only != m.name {
 			continue
@@ -67,23 +71,23 @@ func run(ctx context.Context) error {
 		bounded, cancel := context.WithTimeoutCause(ctx, 20*time.Minute, errors.New("a measure takes too long"))
 		err := m.take(bounded)
 		cancel()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
 			log, _ := os.ReadFile(filepath.Join(dir, "log")) // what the candidates said last
-			return fmt.Errorf("%s: %w\n%s", m.name, err, log[max(0, len(log)-2000):])
+			failed = errors.Join(failed, fmt.Errorf("%s: %w\n%s", m.name, err, log[max(0, len(log)-2000):]))
 		}
 	}
 	fmt.Fprintf(os.Stderr, "%5.0f s  done\n", time.Since(began).Seconds())
 	if *only != "" {
 		fmt.Print(l.found.Dump())
-		return nil
+		return failed
 	}
 	l.found.Put("minutes", "run", time.Since(began).Minutes())
 	table, err := report.Write(*results, *pictures, *size, l.found, report.Machine(ctx, l.programs.Etcdctl))
-	if err != nil {
-		return err
-	}
 	fmt.Println(table)
-	return nil
+	return errors.Join(failed, err)
 }
 
 // measure is one part of a run.
@@ -96,6 +100,7 @@ func (l *lab) measures() []measure {
 	return []measure{
 		{"sizes", l.sizes},
 		{"handover", l.handover},
+		{"crowds", l.crowds},
 		{"pollers", l.pollers},
 		{"start", l.start},
 		{"crash", l.crash},

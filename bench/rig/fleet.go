@@ -18,6 +18,7 @@ type Fleet struct {
 	Kind     Kind
 	etcd     *Etcd
 	Members  []*Member
+	Behind   int // other candidates, which stand behind all of these
 	election string
 }
 
@@ -63,7 +64,7 @@ func (f *Fleet) queue(ctx context.Context, n int) ([]*Member, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(r.Kvs) == n {
+		if len(r.Kvs) == n+f.Behind {
 			var order []*Member
 			for _, kv := range r.Kvs {
 				for _, m := range f.Members {
@@ -231,7 +232,7 @@ func (r *Relay) HandOver(ctx context.Context) (time.Duration, error) {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("wait for %s: %w", r.later.Kind, context.Cause(ctx))
 	}
-	_ = r.first.Stop(ctx) // its status is that of a signal
+	r.first.Kill() // its key has gone; the rest of its end takes a second
 	r.first, r.later = r.later, r.first
 	return took, r.line(ctx)
 }

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+	"go.uber.org/zap"
+
+	"github.com/elector-dev/elector/bench/rig"
+	"github.com/elector-dev/elector/internal/cli"
+	"github.com/elector-dev/elector/internal/devetcd/proc"
+)
+
+// crowdVerb has this program be many candidates in one process: a thousand processes would be what is measured, and
+// not etcd. Each has a connection of its own, as if it were alone.
+const crowdVerb = "crowd"
+
+// crowd stands in an election many times over until it is killed. Its arguments are kind, number, etcd's address and
+// the election.
+func crowd(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "crowd:", err)
+		return 2
+	}
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			id := fmt.Sprintf("crowd-%04d", i)
+			if rig.Kind(args[0]) == rig.Elector {
+				cli.Run(ctx, []string{
+					"--election", args[3], "--id", id, "--http", "", "--etcd-endpoints", args[2], "--log-level", "error",
+				}, nil, strings.NewReader(""), io.Discard, os.Stderr)
+			} else if err := stand(ctx, args[2], "/elector/default/"+args[3], id); err != nil && ctx.Err() == nil {
+				fmt.Fprintln(os.Stderr, "crowd:", err)
+			}
+		})
+		if pause(ctx, 3*time.Millisecond) != nil {
+			break
+		}
+	}
+	all.Wait()
+	return 0
+}
+
+// stand campaigns as the naive daemon does.
+func stand(ctx context.Context, endpoint, prefix, id string) error {
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{endpoint}, Logger: zap.NewNop(),
+		DialTimeout: 5 * time.Second, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	session, err := concurrency.NewSession(client, concurrency.WithTTL(int(normal/time.Second)))
+	if err != nil {
+		return err
+	}
+	return concurrency.NewElection(session, prefix).Campaign(ctx, id)
+}
+
+// crowds measures what large elections ask of etcd in peace, and handovers in front of them.
+func (l *lab) crowds(ctx context.Context) error {
+	for i := range l.plan.crowdTrials {
+		for _, k := range kinds {
+			if err := l.inFront(ctx, k, i == 0); err != nil {
+				return fmt.Errorf("%s: %w", k, err)
+			}
+		}
+	}
+	return nil
+}
+
+// inFront has two candidates stand before a crowd, and the first hand over to the second.
+func (l *lab) inFront(ctx context.Context, k rig.Kind, peace bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("the crowd does not stand"))
+	defer cancel()
+	e, err := rig.StartEtcd(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	at := fmt.Sprint(l.plan.crowd)
+	if idle, err := l.cpuOf(ctx, e, second); err == nil {
+		l.found.Put("etcd ms/s alone", "etcd", idle)
+	}
+	f, err := rig.NewFleet(ctx, l.programs, k, e, "crowd", 2, normal)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(exe, crowdVerb, string(k), at, e.Endpoints()[0], "crowd")
+	cmd.Stderr = os.Stderr
+	others, err := proc.Start(cmd)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = others.Kill() }()
+	f.Behind = l.plan.crowd
+	if _, err := f.Queue(ctx); err != nil {
+		return err
+	}
+	if peace {
+		if err := pause(ctx, 5*second); err != nil { // what entering costs is behind
+			return err
+		}
+		alone := &pair{map[rig.Kind]*rig.Etcd{k: e}, nil}
+		if err := l.peace(ctx, alone, at); err != nil {
+			return err
+		}
+	}
+	h, err := f.Handover(ctx)
+	l.found.Put("handover "+at, string(k), rig.Millis(h.Took))
+	l.found.Put("handover "+at+", of that with the key", string(k), rig.Millis(h.Kept))
+	return err
+}
+
+// cpuOf is what an etcd uses, in milliseconds for each second.
+func (l *lab) cpuOf(ctx context.Context, e *rig.Etcd, d time.Duration) (float64, error) {
+	before, err := e.Count(ctx)
+	if err == nil {
+		err = pause(ctx, d)
+	}
+	if err != nil {
+		return 0, err
+	}
+	after, err := e.Count(ctx)
+	return rig.Millis(after.CPU-before.CPU) / d.Seconds(), err
+}

@@ -131,5 +131,9 @@ bin/staticcheck: tools/go.mod tools/go.sum
 bin/nfpm: tools/nfpm/go.mod tools/nfpm/go.sum
 	CGO_ENABLED=0 $(GO) build -C tools/nfpm -trimpath -o ../../bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
 
+# Nothing but a test of the charts needs it, that of test/kubernetes, which takes the one that ELECTOR_TEST_HELM names.
+bin/helm: tools/helm/go.mod tools/helm/go.sum
+	CGO_ENABLED=0 $(GO) build -C tools/helm -trimpath -o ../../bin/helm helm.sh/helm/v4/cmd/helm
+
 clean:
 	rm -rf bin

@@ -69,6 +69,9 @@ func validate(object runtime.Object) (field.ErrorList, []string) {
 		o.Spec.Selector = &meta.LabelSelector{MatchLabels: map[string]string{batchv1.ControllerUidLabel: "uid"}}
 		options := pod.GetValidationOptionsFromPodTemplate(&o.Spec.Template, nil)
 		return batchvalidation.ValidateJobSpec(&o.Spec, nil, field.NewPath("spec"), options), warnings(&o.Spec.Template)
+	case *core.Pod:
+		return validation.ValidatePodCreate(o, pod.GetValidationOptionsFromPodSpecAndMeta(&o.Spec, nil, &o.ObjectMeta, nil)),
+			pod.GetWarningsForPod(context.Background(), o, nil)
 	case *core.Service:
 		if o.Spec.ClusterIP != "" {
 			o.Spec.ClusterIPs = []string{o.Spec.ClusterIP} // as the server does

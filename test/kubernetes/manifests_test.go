@@ -1,6 +1,7 @@
 // Package kubernetes holds no code: its tests build the manifests of deploy/kubernetes as kustomize does, judge them as
 // the API server, the Pod Security admission and elector itself do, run the example's etcd by its own manifest and its
-// worker's script with busybox, and go through every update step by step. It needs no cluster.
+// worker's script with busybox, and go through every update step by step. The admission policies are compiled and run by
+// the API server's libraries, and the charts of deploy/helm by Helm. It needs no cluster.
 package kubernetes
 
 import (
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	admissionregistration "k8s.io/api/admissionregistration/v1"
 	apps "k8s.io/api/apps/v1"
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
@@ -111,6 +113,7 @@ var scheme = func() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		core.AddToScheme, apps.AddToScheme, batch.AddToScheme, networking.AddToScheme, policy.AddToScheme, monitoring.AddToScheme,
+		admissionregistration.AddToScheme,
 	} {
 		if err := add(s); err != nil {
 			panic(err)

@@ -87,7 +87,7 @@ FUZZ_FOR ?= 600
 fuzz:
 	GO='$(GO)' test/fuzz/run $(FUZZ_FOR)
 
-# Measured beside others and beside the floor, in one run: writes bench/RESULTS.md and the pictures in docs. About ten
+# Measured beside others and beside the floor, in one run: writes bench/RESULTS.md and the pictures in docs. About twelve
 # minutes on two cores, which should have nothing else to do.
 bench: SIZE := short
 bench-long: SIZE := long
@@ -96,7 +96,7 @@ bench bench-long: build
 	CGO_ENABLED=0 $(GO) build -C bench -trimpath -ldflags '-s -w' -o ../bin/floor ./floor
 	CGO_ENABLED=0 $(GO) build -C tools -trimpath -ldflags '-s -w' -o ../bin/bench-etcdctl go.etcd.io/etcd/etcdctl/v3
 	CGO_ENABLED=0 $(GO) build -C bench -o ../bin/bench .
-	bin/bench --size $(SIZE) --bin bin --results bench/RESULTS.md --pictures docs
+	bin/bench --size $(SIZE) --bin bin --image '$(IMAGE)' --results bench/RESULTS.md --pictures docs
 
 demo:
 	$(GO) run ./cmd/elector-demo

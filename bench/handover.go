@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/elector-dev/elector/bench/rig"
@@ -235,7 +238,7 @@ func polled(ctx context.Context, f *rig.Fleet) (time.Duration, error) {
 }
 
 // sizes are those of the files, and of the image where there is one.
-func (l *lab) sizes(context.Context) error {
+func (l *lab) sizes(ctx context.Context) error {
 	for _, k := range []rig.Kind{rig.Floor, rig.Naive, rig.Elect, rig.Elector} {
 		info, err := os.Stat(l.programs.Of(k))
 		if err != nil {
@@ -243,5 +246,11 @@ func (l *lab) sizes(context.Context) error {
 		}
 		l.found.Put("binary MB", string(k), float64(info.Size())/1e6)
 	}
-	return nil
+	out, err := exec.CommandContext(ctx, "docker", "image", "inspect", "--format", "{{.Size}}", l.image).Output()
+	if err != nil {
+		return nil // no image of that name, or no Docker: that line is left out
+	}
+	size, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	l.found.Put("image MB", string(rig.Elector), size/1e6)
+	return err
 }

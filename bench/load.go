@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -175,28 +176,44 @@ func (l *lab) streams(ctx context.Context) error {
 	return err
 }
 
-// changes hands the lead to and fro and looks at what that leaves in memory.
+// changes has an observer see one leader after the other, which stand in the queue as etcdctl's would, and looks at
+// what that leaves in its memory.
 func (l *lab) changes(ctx context.Context) error {
 	e, err := rig.StartEtcd(ctx, 1)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	f, err := rig.NewFleet(ctx, l.programs, rig.Elector, e, "changes", 2, normal)
+	m, err := rig.NewMember(l.programs, rig.Elector, "observer", "changes", e.Endpoints(), normal, "--no-lead")
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	if err := m.Start(); err != nil {
+		return err
+	}
+	defer m.Kill()
+	line := rig.NewLine(m.Addr)
+	defer line.Close()
 	for i := range l.plan.changes + 1 {
+		name := fmt.Sprintf("leader-%05d", i)
+		if _, err := e.Client.Put(ctx, m.Prefix()+name, name); err != nil {
+			return err
+		}
+		if i > 0 {
+			if _, err := e.Client.Delete(ctx, m.Prefix()+fmt.Sprintf("leader-%05d", i-1)); err != nil {
+				return err
+			}
+		}
+		seen := func(_ int, body []byte) bool { return bytes.Contains(body, []byte(name)) }
+		if _, _, err := line.Await(ctx, "/status", time.Millisecond, seen); err != nil {
+			return err
+		}
 		if i == l.plan.changes/10 || i == l.plan.changes {
-			u, err := rig.Usage(f.Members[0].PID())
+			u, err := rig.Usage(m.PID())
 			if err != nil {
 				return err
 			}
 			l.found.Put(fmt.Sprintf("RSS MB after %d changes", i), string(rig.Elector), float64(u.RSS)/1e6)
-		}
-		if _, err := f.HandOver(ctx); err != nil {
-			return err
 		}
 	}
 	return nil

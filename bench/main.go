@@ -38,6 +38,7 @@ func main() {
 type lab struct {
 	plan     plan
 	programs rig.Programs
+	image    string
 	found    report.Found
 }
 
@@ -47,6 +48,7 @@ func run(ctx context.Context) error {
 	results := flag.String("results", "bench/RESULTS.md", "the file to write")
 	pictures := flag.String("pictures", "docs", "the folder for pictures")
 	size := flag.String("size", "short", "tiny, short or long")
+	flag.StringVar(&l.image, "image", "elector", "the image to weigh, if Docker has it")
 	only := flag.String("only", "", "one measure alone, by its name; nothing is written")
 	flag.Parse()
 	var ok bool

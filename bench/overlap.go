@@ -37,10 +37,9 @@ func (l *lab) overlap(ctx context.Context) error {
 
 // trial is a leader behind a link that can be cut, and the next one.
 type trial struct {
-	link      *link.Link
-	a, b      *rig.Member
-	toA, toB  *rig.Line
-	firstYesB time.Time // came
+	link     *link.Link
+	a, b     *rig.Member
+	toA, toB *rig.Line
 }
 
 func (l *lab) overlapOnce(ctx context.Context, e *rig.Etcd, k rig.Kind, election string, hurt func(context.Context, *trial) (time.Duration, error)) (time.Duration, error) {

@@ -36,7 +36,7 @@ var plans = map[string]plan{
 	"short": {
 		waiting: []int{2, 10, 100}, trials: []int{100, 50, 30}, crowd: 1000, crowdTrials: 5, pollers: 5, starts: 20,
 		ttls: []time.Duration{2 * second, 3 * second, 5 * second}, crashes: 8,
-		deaths: 10, overlaps: 3, idle: 60 * second, window: 20 * second, rounds: 3, burst: 2 * second, streams: 1000, members: []int{1}, changes: 500,
+		deaths: 10, overlaps: 3, idle: 60 * second, window: 20 * second, rounds: 3, burst: 2 * second, streams: 1000, members: []int{1}, changes: 2000,
 	},
 	"long": {
 		waiting: []int{2, 10, 100}, trials: []int{200, 200, 200}, crowd: 1000, crowdTrials: 20, pollers: 20, starts: 50,

@@ -118,7 +118,7 @@ func crashPicture(f Found) string {
 	x := func(i int) float64 { return 140 + float64(i)*540/float64(len(ttls)) }
 	for s := 0.0; s <= most; s += math.Ceil(most / 8) {
 		c.line(60, y(s), 720, y(s), "#dcdcd4", "")
-		c.text(52, y(s)+4, "end", "#666", `font-size="12"`, number(s)+" s")
+		c.text(52, y(s)+4, "end", "#666", `font-size="12"`, fmt.Sprintf("%g s", s))
 	}
 	for i, ttl := range ttls {
 		c.text(x(i)+40, bottom+22, "middle", "#1c1c1c", "", fmt.Sprintf("TTL %g s", ttl))
@@ -132,7 +132,7 @@ func crashPicture(f Found) string {
 	}
 	c.text(60, height-10, "start", colours[naive], `font-size="12"`, "● naive")
 	c.text(130, height-10, "start", colours[ours], `font-size="12"`, "● elector")
-	c.text(210, height-10, "start", "#666", `font-size="12"`, "black dashes: the TTL; red: TTL + 1 s, the promise. The lease runs from the last renewal, before the kill")
+	c.text(210, height-10, "start", "#666", `font-size="12"`, "black dashes: the TTL; red: TTL + 1 s, which is promised from the last renewal on")
 	return c.done()
 }
 
@@ -147,7 +147,7 @@ func memoryPicture(f Found) string {
 	scale := func(mb float64) float64 { return (right - left) * mb / 30 }
 	for mb := 0.0; mb <= 30; mb += 5 {
 		c.line(left+scale(mb), 50, left+scale(mb), float64(height-50), "#dcdcd4", "")
-		c.text(left+scale(mb), float64(height-34), "middle", "#666", `font-size="12"`, number(mb)+" MB")
+		c.text(left+scale(mb), float64(height-34), "middle", "#666", `font-size="12"`, fmt.Sprintf("%g MB", mb))
 	}
 	for i, p := range peers {
 		y := float64(56 + step*i)

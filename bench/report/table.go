@@ -129,7 +129,8 @@ func head(f Found) string {
 	}
 	b.WriteString("\n\\* from elsewhere, not from this run: client-go 0.37 with 15/10/2 s against an API server 1.37; seconds where it says so.\n" +
 		"*floor*: bare etcd calls, a program that holds one lease, a handler that writes a constant as long as elector's answer.\n" +
-		"*naive*: the daemon that everybody writes first, [plain](README.md). An etcdctl handover counts from the signal, all others from the old one's first no.\n")
+		"*naive*: the daemon that everybody writes first, [plain](README.md). An etcdctl handover counts from the signal, all others from the old one's first no.\n" +
+		"Pollers ask, rest for 0.2 ms and ask again, so the first no may be seen after the next one's yes: a time below zero, further down, is that and no overlap.\n")
 	return b.String()
 }
 

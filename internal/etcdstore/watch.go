@@ -91,10 +91,7 @@ func (ss *session) observe() {
 			key, opts, value = string(r.Kvs[0].Key), nil, string(r.Kvs[0].Value)
 		}
 		ss.emit(ev)
-		spread = min(time.Duration(r.Count)*spreadEach, spreadMost)
-		if len(r.Kvs) > 1 && string(r.Kvs[1].Key) == ss.key {
-			spread = 0
-		}
+		spread = spreadOf(r, ss.key)
 		err = ss.watch(key, func(e *clientv3.Event) bool {
 			if e.Type == clientv3.EventTypeDelete && key != ss.key {
 				deleted = ss.now()
@@ -108,6 +105,15 @@ func (ss *session) observe() {
 			return
 		}
 	}
+}
+
+// spreadOf is the time within which the candidate of a key looks who leads when the oldest key of a reading has gone:
+// none if it stands next.
+func spreadOf(firstTwo *clientv3.GetResponse, key string) time.Duration {
+	if len(firstTwo.Kvs) > 1 && string(firstTwo.Kvs[1].Key) == key {
+		return 0
+	}
+	return min(time.Duration(firstTwo.Count)*spreadEach, spreadMost)
 }
 
 // watch hands events to done until that says true, which gives nil, or the watch fails. The watch ends

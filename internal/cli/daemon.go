@@ -21,6 +21,7 @@ import (
 	"github.com/elector-dev/elector/internal/etcdstore"
 	"github.com/elector-dev/elector/internal/health"
 	"github.com/elector-dev/elector/internal/httpapi"
+	"github.com/elector-dev/elector/internal/kube"
 	"github.com/elector-dev/elector/internal/metrics"
 	"github.com/elector-dev/elector/internal/sdnotify"
 	"github.com/elector-dev/elector/internal/statusfile"
@@ -38,6 +39,7 @@ type daemon struct {
 	checks  *checks
 	hooks   *work.Hooks
 	store   *etcdstore.Store
+	kube    *kube.Kube // nil: no API server is told anything
 }
 
 // newDaemon builds the parts. Its errors are mistakes in the settings, or about the files that they name; see blame.
@@ -119,6 +121,9 @@ func newDaemon(cfg config.Config, mem memory, guarded bool, env []string, log *s
 	if err := statusfile.Check(cfg.StatusFile, cfg.LeaderFile); err != nil {
 		return nil, blame(err)
 	}
+	if err := d.tellKube(cfg, env, m, log); err != nil {
+		return nil, usageError{err}
+	}
 	d.holds = work.NewHolds(work.HoldsConfig{
 		Elector: holder{d.elector, d.gate}, Clock: bootClock{}, Required: cfg.RequireHold, Drain: cfg.DrainTimeout,
 	})
@@ -174,6 +179,9 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, from sourc
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	parts := []election.Lead{publish(d.elector, cfg.Value, log), d.holds.Lead, d.hooks.Lead}
+	if d.kube != nil {
+		parts = append(parts, d.kube.Lead)
+	}
 	var child *work.Child
 	if command != nil {
 		command.WorkEnd, command.Logger, command.Group = d.elector.WorkEnd, log, mem.group()
@@ -217,6 +225,9 @@ func serve(ctx context.Context, cfg config.Config, warnings []string, from sourc
 		return nil
 	})
 	group.Go(func() error { d.reloads(hangups, ended, cfg, from, level, log); return nil })
+	if d.kube != nil {
+		group.Go(func() error { d.kube.Run(ended); return nil })
+	}
 	if files != nil {
 		group.Go(func() error { return files.Run(context.Background()) }) // to the elector's end
 	}
@@ -251,6 +262,27 @@ func (d *daemon) keepFiles(cfg config.Config, log *slog.Logger) (*statusfile.Fil
 		return nil, blame(err)
 	}
 	return f, nil
+}
+
+// tellKube makes what tells an API server who leads, if it is to be told. The error is one about the settings.
+func (d *daemon) tellKube(cfg config.Config, env []string, m *metrics.Metrics, log *slog.Logger) (err error) {
+	if !cfg.Kube.Used() {
+		return nil
+	}
+	d.kube, err = kube.New(kube.Config{
+		Service: cfg.Kube.Service, PodLabel: cfg.Kube.PodLabel, API: cfg.Kube.API, Credentials: cfg.Kube.Credentials, Env: env,
+		Election: cfg.Path(), Elector: d.elector, Cluster: d.store.Cluster, Clock: bootClock{}, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	m.AttachKube(func() (all []metrics.KubeObject) {
+		for _, o := range d.kube.Objects() {
+			all = append(all, metrics.KubeObject{Name: o.Name, Up: o.Up})
+		}
+		return all
+	})
+	return nil
 }
 
 // newLogger makes the log. Every line carries the election and the identity.

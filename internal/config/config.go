@@ -57,6 +57,7 @@ type Config struct {
 	StatusFile string // kept with the body of /status; empty: none
 	LeaderFile string // there while this elector leads; empty: none
 
+	Kube Kube
 	Etcd Etcd
 
 	StateDir  string // what later processes are to know is kept there; empty: nothing is
@@ -65,6 +66,17 @@ type Config struct {
 
 	UseClusterCredentials bool // accepted and ignored; the old sidecar's
 }
+
+// Kube is what a Kubernetes API server is told. Its texts are read by what tells it.
+type Kube struct {
+	Service     string // an EndpointSlice that the leader writes itself into; empty: none
+	PodLabel    string // key=leader-value,follower-value; empty: none
+	API         string // URL; empty: as in a pod
+	Credentials string // folder with token, ca.crt and namespace
+}
+
+// Used reports whether there is anything to tell.
+func (k Kube) Used() bool { return k.Service != "" || k.PodLabel != "" }
 
 // Etcd is how etcd is reached.
 type Etcd struct {

@@ -45,11 +45,12 @@ const (
 	groupHooks    = "Hooks"
 	groupHTTP     = "HTTP"
 	groupFiles    = "Files"
+	groupKube     = "Kubernetes"
 	groupEtcd     = "Access to etcd"
 	groupProcess  = "Process"
 )
 
-var groups = []string{groupElection, groupPromise, groupWork, groupEligible, groupHooks, groupHTTP, groupFiles, groupEtcd, groupProcess}
+var groups = []string{groupElection, groupPromise, groupWork, groupEligible, groupHooks, groupHTTP, groupFiles, groupKube, groupEtcd, groupProcess}
 
 // settings is the table. The order is that of the help.
 var settings = []setting{
@@ -174,6 +175,19 @@ var settings = []setting{
 	{name: "leader-file", group: groupFiles, arg: "FILE", shown: "default: none",
 		help: "there while this elector leads, with token and expiry; read it with elector check --file",
 		kind: text(func(c *Config) *string { return &c.LeaderFile })},
+
+	{name: "kube-service", group: groupKube, arg: "NAME", shown: "default: none",
+		help: "EndpointSlice of a Service without selector, which the leader makes point to its pod: a hint for traffic",
+		kind: text(func(c *Config) *string { return &c.Kube.Service })},
+	{name: "kube-pod-label", group: groupKube, arg: "KEY=LEADER,FOLLOWER", shown: "default: none",
+		help: "label of the own pod and its values; without the second one followers have no such label",
+		kind: text(func(c *Config) *string { return &c.Kube.PodLabel })},
+	{name: "kube-api", group: groupKube, arg: "URL", shown: "default: by KUBERNETES_SERVICE_HOST and _PORT",
+		help: "API server",
+		kind: text(func(c *Config) *string { return &c.Kube.API })},
+	{name: "kube-credentials", group: groupKube, arg: "DIR", preset: "/var/run/secrets/kubernetes.io/serviceaccount",
+		help: "where the pod's token and ca.crt are, read for each request",
+		kind: text(func(c *Config) *string { return &c.Kube.Credentials })},
 
 	{name: "etcd-endpoints", group: groupEtcd, arg: "URL,...", preset: "http://127.0.0.1:2379", etcdctl: "ETCDCTL_ENDPOINTS",
 		help: "etcd's members, separated by commas",

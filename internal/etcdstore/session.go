@@ -72,6 +72,7 @@ func (ss *session) open(ctx context.Context) (election.Opened, error) {
 		return election.Opened{}, ss.store.wrapFirst("read the election", err)
 	}
 	o := election.Opened{First: reply(sent, ss.now(), first.Get().Header), ClusterID: first.Get().Header.ClusterId}
+	ss.store.cluster.Store(o.ClusterID)
 	if o.Grant, err = ss.grant(ctx, o.First.RaftTerm); err != nil {
 		return election.Opened{}, err
 	}

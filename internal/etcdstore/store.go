@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -31,6 +32,7 @@ type Store struct {
 	log      *zap.Logger
 
 	openToAll sync.Once // said that etcd asks nobody for a user
+	cluster   atomic.Uint64
 
 	mu   sync.Mutex // guards left and dead, for a slice operation
 	left []leftover
@@ -60,6 +62,9 @@ func New(cfg Config) (*Store, error) {
 	}
 	return s, nil
 }
+
+// Cluster is the id of the etcd cluster that the latest session is in, and so that of a term under way; 0 before the first.
+func (s *Store) Cluster() uint64 { return s.cluster.Load() }
 
 // Certificates lists the files of certificates that etcd is reached with, and their ends, as they are now.
 func (s *Store) Certificates() []Certificate { return s.secrets.certificates() }

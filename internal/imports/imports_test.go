@@ -26,6 +26,7 @@ const (
 	files     = module + "/internal/statusfile"
 	statedir  = module + "/internal/statedir"
 	systemd   = module + "/internal/sdnotify"
+	kubeAPI   = module + "/internal/kube"
 )
 
 // neverShipped are the commands that are not part of the product: they may
@@ -39,12 +40,13 @@ var neverShipped = []string{
 // are never shipped may import, with the reason; what lies below one is one
 // too.
 var forTests = map[string]string{
-	module + "/internal/devetcd":      "it embeds etcd's server",
-	module + "/internal/electiontest": "fakes have no place where real leases are held",
-	module + "/internal/netlab":       "it makes hosts out of network namespaces",
-	module + "/internal/dockertest":   "it makes hosts out of containers",
-	module + "/internal/testenv":      "it asks what a test machine offers",
-	module + "/internal/chaos":        "it breaks things on purpose",
+	module + "/internal/devetcd":       "it embeds etcd's server",
+	module + "/internal/electiontest":  "fakes have no place where real leases are held",
+	module + "/internal/kube/kubetest": "it is an API server that says no on purpose",
+	module + "/internal/netlab":        "it makes hosts out of network namespaces",
+	module + "/internal/dockertest":    "it makes hosts out of containers",
+	module + "/internal/testenv":       "it asks what a test machine offers",
+	module + "/internal/chaos":         "it breaks things on purpose",
 }
 
 // tooHeavy are the packages of others that the product must not carry, with the
@@ -54,6 +56,7 @@ var tooHeavy = map[string]string{
 	"go.etcd.io/etcd/etcdutl":   "it rewrites the data of etcd's server, and brings that server",
 	"go.etcd.io/bbolt":          "it is etcd's database, and nothing here stores data in one",
 	"go.etcd.io/raft/v3":        "consensus is etcd's work",
+	"k8s.io":                    "two kinds of requests to an API server need no client library: it would double the program",
 	"testing":                   "it would bring its flags into the program, and with them code that only tests should reach",
 }
 
@@ -89,7 +92,7 @@ func TestElectionImportsOnlyTheStandardLibrary(t *testing.T) {
 // They meet in the elector's state and nowhere else, so that each can be read,
 // replaced or left out without the others.
 func TestPackagesAroundTheElectionDoNotImportOneAnother(t *testing.T) {
-	around := []string{etcdstore, httpapi, metrics, files, works, statedir, systemd}
+	around := []string{etcdstore, httpapi, metrics, files, works, statedir, systemd, kubeAPI}
 	for _, from := range around {
 		graph := load(t, from)
 		if graph[election] == nil {

@@ -17,6 +17,7 @@ type gauges struct {
 	registered, connected          *prometheus.Desc
 	eligible, checkUp, holds       *prometheus.Desc
 	certificateEnd                 *prometheus.Desc
+	kubeUp                         *prometheus.Desc
 	loopLag, suspended, transition *prometheus.Desc
 	status                         *prometheus.Desc
 }
@@ -36,6 +37,7 @@ func newGauges() gauges {
 		checkUp:        newDesc("elector_check_up", "Whether a check of the worker passes (1) or not (0).", nil, "check"),
 		holds:          plain("elector_holds", "Workers that hold at this elector."),
 		certificateEnd: newDesc("elector_tls_certificate_not_after_timestamp_seconds", "When a file of certificates for etcd is of no use any more, in Unix time: the latest end of those in it.", nil, "file"),
+		kubeUp:         newDesc("elector_kube_up", "Whether the API server was told last what an object there is to say (1) or that failed (0); without --kube-* there is none.", nil, "object"),
 		loopLag: plain("elector_loop_lag_seconds",
 			"How late the elector's loop ran at worst in the last one to two minutes; a loop that is overdue at the scrape counts with what it is late by then."),
 		suspended:  plain("elector_suspended_seconds_total", "Time that the host has spent suspended since this process started."),
@@ -52,7 +54,7 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	g := &m.now
 	for _, d := range []*prometheus.Desc{
 		g.leading, g.state, g.leaseRemaining, g.leaseTTL, g.fencingToken, g.observedToken, g.registered,
-		g.connected, g.eligible, g.checkUp, g.holds, g.certificateEnd, g.loopLag, g.suspended, g.transition, g.status,
+		g.connected, g.eligible, g.checkUp, g.holds, g.certificateEnd, g.kubeUp, g.loopLag, g.suspended, g.transition, g.status,
 	} {
 		out <- d
 	}
@@ -88,6 +90,11 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	if list := m.files.Load(); list != nil {
 		for _, c := range (*list)() {
 			gauge(g.certificateEnd, float64(c.NotAfter.Unix()), valid(c.File))
+		}
+	}
+	if list := m.kube.Load(); list != nil {
+		for _, o := range (*list)() {
+			gauge(g.kubeUp, truth(o.Up), o.Name)
 		}
 	}
 	gauge(g.loopLag, max(m.lag.worst(), age-loopInterval(a.LeaseTTL)).Seconds())

@@ -46,6 +46,7 @@ type Metrics struct {
 	elector  atomic.Pointer[Elector]              // nil before Attach
 	workers  atomic.Pointer[Workers]              // nil before AttachWorkers
 	files    atomic.Pointer[func() []Certificate] // nil before AttachCertificates
+	kube     atomic.Pointer[func() []KubeObject]  // nil before AttachKube
 	lag      *lagWindow
 	suspends *suspends
 	counters
@@ -117,6 +118,16 @@ type Certificate struct {
 // AttachCertificates names what scrapes ask about certificates from now on. It is called concurrently and may read
 // small local files; names differ.
 func (m *Metrics) AttachCertificates(list func() []Certificate) { m.files.Store(&list) }
+
+// KubeObject is what an API server is told of, and whether that has gone well.
+type KubeObject struct {
+	Name string // a label value, of a small set
+	Up   bool
+}
+
+// AttachKube names what scrapes ask about objects at an API server from now on. It is called concurrently and must not
+// block; names differ.
+func (m *Metrics) AttachKube(list func() []KubeObject) { m.kube.Store(&list) }
 
 // Handler answers scrapes. A collector that fails, such as the process collector without /proc, costs
 // its own metrics only; more than four scrapes at a time are answered 503.

@@ -119,6 +119,7 @@ func TestWorkersAreShown(t *testing.T) {
 		Checks: func() []Check { return []Check{{"http http://127.0.0.1:8080/", true}, {"file /run/\xff", false}} },
 	})
 	m.AttachCertificates(func() []Certificate { return []Certificate{{"/tls/tls.crt", time.Unix(1_800_000_000, 0)}} })
+	m.AttachKube(func() []KubeObject { return []KubeObject{{"service", true}, {"pod-label", false}} })
 	m.Hook("on-lead", "timeout", 2*time.Second)
 	for phase, eligible := range map[election.Phase]string{
 		election.Follower: "1", election.Connecting: "1", election.Ineligible: "0", election.Fenced: "0",
@@ -135,6 +136,8 @@ func TestWorkersAreShown(t *testing.T) {
 		`elector_check_up{check="http http://127.0.0.1:8080/",election="shop/billing"} 1`,
 		"elector_check_up{check=\"file /run/\ufffd\",election=\"shop/billing\"} 0",
 		`elector_tls_certificate_not_after_timestamp_seconds{election="shop/billing",file="/tls/tls.crt"} 1.8e+09`,
+		`elector_kube_up{election="shop/billing",object="service"} 1`,
+		`elector_kube_up{election="shop/billing",object="pod-label"} 0`,
 		`elector_hook_duration_seconds_count{election="shop/billing",hook="on-lead",result="timeout"} 1`,
 	} {
 		wantSample(t, out, line)

@@ -20,12 +20,18 @@ import (
 	"k8s.io/kubernetes/pkg/apis/core"
 	_ "k8s.io/kubernetes/pkg/apis/core/install"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
+	"k8s.io/kubernetes/pkg/apis/discovery"
+	_ "k8s.io/kubernetes/pkg/apis/discovery/install"
+	discoveryvalidation "k8s.io/kubernetes/pkg/apis/discovery/validation"
 	"k8s.io/kubernetes/pkg/apis/networking"
 	_ "k8s.io/kubernetes/pkg/apis/networking/install"
 	networkingvalidation "k8s.io/kubernetes/pkg/apis/networking/validation"
 	"k8s.io/kubernetes/pkg/apis/policy"
 	_ "k8s.io/kubernetes/pkg/apis/policy/install"
 	policyvalidation "k8s.io/kubernetes/pkg/apis/policy/validation"
+	"k8s.io/kubernetes/pkg/apis/rbac"
+	_ "k8s.io/kubernetes/pkg/apis/rbac/install"
+	rbacvalidation "k8s.io/kubernetes/pkg/apis/rbac/validation"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 )
@@ -81,6 +87,14 @@ func validate(object runtime.Object) (field.ErrorList, []string) {
 		return validation.ValidateConfigMap(o), nil
 	case *core.Secret:
 		return validation.ValidateSecret(o), nil
+	case *core.ServiceAccount:
+		return validation.ValidateServiceAccount(o), nil
+	case *discovery.EndpointSlice:
+		return discoveryvalidation.ValidateEndpointSliceCreate(o), nil
+	case *rbac.Role:
+		return rbacvalidation.ValidateRole(o), nil
+	case *rbac.RoleBinding:
+		return rbacvalidation.ValidateRoleBinding(o), nil
 	case *core.Namespace:
 		return validation.ValidateNamespace(o), nil
 	case *networking.NetworkPolicy:

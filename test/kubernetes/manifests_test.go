@@ -18,8 +18,10 @@ import (
 	apps "k8s.io/api/apps/v1"
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
+	rbac "k8s.io/api/rbac/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -113,7 +115,7 @@ var scheme = func() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		core.AddToScheme, apps.AddToScheme, batch.AddToScheme, networking.AddToScheme, policy.AddToScheme, monitoring.AddToScheme,
-		admissionregistration.AddToScheme,
+		admissionregistration.AddToScheme, discovery.AddToScheme, rbac.AddToScheme,
 	} {
 		if err := add(s); err != nil {
 			panic(err)
@@ -189,7 +191,7 @@ func TestEveryExampleIsOneOfThoseInTheReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	built := examples(t)
-	if len(built) < 9 {
+	if len(built) < 10 {
 		t.Errorf("only %d examples were built", len(built))
 	}
 	for example, all := range built {

@@ -58,6 +58,18 @@ var mistakes = []struct{ name, file, old, new, said string }{
 	{"a policy that lets everybody in", "examples/etcd/network-policy.yaml", `matchLabels: {elector.dev/sidecar: "true"}`, "matchLabels: {}", "a stranger to StatefulSet/etcd at 2379/TCP: passes is true"},
 	{"a policy that keeps members apart", "examples/etcd/network-policy.yaml", "port: 2380", "port: 2382", "at 2380/TCP: passes is false"},
 	{"an election without a role", "examples/etcd/setup.yaml", "worker api ledger report", "worker api ledger", "grants roles for"},
+	{"a slice of another election", "examples/service/service.yaml", "elector-example/web #", "elector-example/wed #", `is marked "elector-example/wed", and not "elector-example/web"`},
+	{"a slice of another Service", "examples/service/service.yaml", "kubernetes.io/service-name: web-leader", "kubernetes.io/service-name: web", "there is no Service web without a selector"},
+	{"a slice with another port", "examples/service/service.yaml", "  port: 8080", "  port: 8081", "port 8081 of EndpointSlice/web-leader"},
+	{"a field of the slice that does not exist", "examples/service/service.yaml", "addressType:", "adressType:", `unknown field "adressType"`},
+	{"a slice for no family of addresses", "examples/service/service.yaml", "addressType: IPv4", "addressType: IPv5", "addressType"},
+	{"a slice that no role has", "examples/service/role.yaml", "resourceNames: [web-leader]", "resourceNames: [web]", `may not "get" endpointslices.discovery.k8s.io web-leader`},
+	{"a role for all slices", "examples/service/role.yaml", "  resourceNames: [web-leader]\n", "", "may do more than it has to"},
+	{"a role that may make slices", "examples/service/role.yaml", "verbs: [get, patch]", "verbs: [get, patch, create]", "may do more than it has to"},
+	{"a role without the verb for pods", "examples/service/role.yaml", "  resources: [pods]\n  verbs: [patch]", "  resources: [pods]\n  verbs: [update]", `may not "patch" pods`},
+	{"a role that nobody has", "examples/service/role.yaml", "{kind: ServiceAccount, name: web,", "{kind: ServiceAccount, name: wed,", `may not "get" endpointslices.discovery.k8s.io web-leader`},
+	{"a token that is not mounted", "examples/service/kube-api.yaml", "mountPath: /var/run/secrets/kubernetes.io/serviceaccount", "mountPath: /var/run/secrets", "has no token at"},
+	{"a token for the worker", "examples/service/deployment.yaml", "        ports:\n", "        volumeMounts: [{name: kube-api, mountPath: /token}]\n        ports:\n", "web gets the token too"},
 	{"a file that is not there", "examples/base/kustomization.yaml", "pdb.yaml", "pbd.yaml", "pbd.yaml"},
 }
 

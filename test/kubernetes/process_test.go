@@ -112,6 +112,9 @@ func (n *node) configMap(name string) map[string]string {
 	return nil
 }
 
+// podIPs are a pod's addresses, where two families have them.
+const podIPs = "10.0.0.1,fd00::1"
+
 // command is what a container runs, for a pod of that name. It has not been started.
 func (n *node) command(ctx context.Context, pod string, w workload, c core.Container, argv ...string) *exec.Cmd {
 	n.t.Helper()
@@ -140,6 +143,8 @@ func (n *node) command(ctx context.Context, pod string, w workload, c core.Conta
 			env[e.Name] = pod
 		case e.ValueFrom.FieldRef.FieldPath == "metadata.namespace":
 			env[e.Name] = w.object.GetNamespace()
+		case e.ValueFrom.FieldRef.FieldPath == "status.podIPs":
+			env[e.Name] = podIPs
 		default:
 			n.t.Fatalf("%s comes from %v", e.Name, e.ValueFrom)
 		}
@@ -147,7 +152,7 @@ func (n *node) command(ctx context.Context, pod string, w workload, c core.Conta
 	cmd := exec.CommandContext(ctx, argv[0])
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "KUBERNETES_SERVICE_HOST=10.96.0.1", "KUBERNETES_SERVICE_PORT=443"}
 	var known []string
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+here(value))

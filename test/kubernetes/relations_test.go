@@ -101,6 +101,9 @@ func selectors(all objects) []string {
 		}
 	}
 	for _, s := range of[*core.Service](all) {
+		if s.Spec.Selector == nil {
+			continue // it has the endpoints that somebody writes
+		}
 		var ports []intstr.IntOrString
 		for _, p := range s.Spec.Ports {
 			if p.TargetPort == (intstr.IntOrString{}) {

@@ -29,6 +29,7 @@ var rules = []rule{
 	{"an update comes to its end, whoever leads meanwhile", eachPod(updates)},
 	{"policies let through what electors, etcd and Prometheus need", traffic},
 	{"every election of an example has its role in etcd", elections},
+	{"who is to tell the API server something may, and no more than that", each(told)},
 }
 
 // each makes a rule of what is to be checked in each example by itself.

@@ -293,6 +293,9 @@ func dies(ctx context.Context, next *rig.Member, pid int) (time.Duration, error)
 	if err != nil {
 		return 0, err
 	}
+	if err := pause(ctx, time.Second/2); err != nil { // what starting costs is behind
+		return 0, err
+	}
 	at := time.Now()
 	if err := worker.Kill(); err != nil {
 		return 0, err

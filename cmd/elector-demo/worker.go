@@ -123,6 +123,7 @@ func (w *worker) holdOnce(ctx context.Context) {
 // obey works until a no, or, when the stream breaks, until the end of the last yes.
 func (w *worker) obey(ctx context.Context, told <-chan client.Status) {
 	var last client.Status
+	led := false // a yes came: the elector waits, after a no, for the hold to end
 	until := func() time.Duration { return time.Duration(last.ExpiresBoottimeMs) * time.Millisecond }
 	for ctx.Err() == nil {
 		wait := time.Hour
@@ -138,11 +139,11 @@ func (w *worker) obey(ctx context.Context, told <-chan client.Status) {
 				return
 			case !ok:
 				told = nil
-			case last.Leading && !s.Leading:
+			case led && !s.Leading:
 				timer.Stop()
 				return
 			default:
-				last = s
+				last, led = s, led || s.Leading
 			}
 		case <-timer.C:
 			if boottime.Now() >= until() {

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 // commands is a text that a terminal obeys.
@@ -20,23 +19,11 @@ const commands = "one\x1b]0;owned\a\r\u009b2J\u202e\x7ftwo"
 // terminal is a pseudo-terminal: what is written to it can be read from the other.
 func terminal(t *testing.T) (screen, outside *os.File) {
 	t.Helper()
-	outside, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip("no pseudo-terminals here: ", err)
-	}
-	t.Cleanup(func() { outside.Close() })
-	n, err := unix.IoctlGetInt(int(outside.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(outside.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	screen, err = os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip("no pseudo-terminals here: ", err)
-	}
-	t.Cleanup(func() { screen.Close() })
+	outside, screen = testenv.Terminal(t)
+	t.Cleanup(func() {
+		screen.Close()
+		outside.Close()
+	})
 	return screen, outside
 }
 

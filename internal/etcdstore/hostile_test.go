@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/etcdstore"
 )
 
 // huge is about as much as etcd takes in one request.
@@ -118,6 +120,14 @@ func TestStrangeRecordsBeforeACandidateAreShownAndWaitedFor(t *testing.T) {
 
 func TestThousandsOfRecordsAreCounted(t *testing.T) {
 	b := newBed(t, startEtcd(t, devetcd.Options{}).Endpoints())
+	var ranges atomic.Int64
+	b.change = func(c *etcdstore.Config) {
+		c.Requests = func(op, _ string) {
+			if op == "range" {
+				ranges.Add(1)
+			}
+		}
+	}
 	a := b.join("a", 3*time.Second, nil)
 	a.awaitPhase(election.Leader)
 	const more = 3000
@@ -130,8 +140,12 @@ func TestThousandsOfRecordsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	before := ranges.Load()
 	q := within(t, a.Candidates)
 	if q.Total != more+1 || len(q.Standings) != election.MaxQueue || q.Standings[0].Identity != "a" {
 		t.Errorf("%d of %d candidates are told, of %d", len(q.Standings), q.Total, more+1)
+	}
+	if n := ranges.Load() - before; n != 1 {
+		t.Errorf("a queue of ordinary records takes %d requests", n)
 	}
 }

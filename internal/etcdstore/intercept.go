@@ -36,7 +36,11 @@ func (ss *session) unary(ctx context.Context, method string, req, rep any, cc *g
 	if a, ok := req.(*pb.AuthenticateRequest); ok { // the library knows the password that the session began with
 		req = &pb.AuthenticateRequest{Name: a.Name, Password: ss.store.secrets.pass()}
 	}
-	err := invoke(ctx, method, req, rep, cc, append(opts, grpc.WaitForReady(false))...)
+	opts = append(opts, grpc.WaitForReady(false))
+	if longest, ok := ctx.Value(longestAnswer{}).(int); ok {
+		opts = append(opts, grpc.MaxCallRecvMsgSize(longest))
+	}
+	err := invoke(ctx, method, req, rep, cc, opts...)
 	if is(err, rpctypes.ErrAuthNotEnabled) { // the library goes on without a user
 		ss.store.openToAll.Do(func() {
 			ss.store.cfg.Logger.Warn("etcd lets in everybody: --etcd-user is not used; turn on etcd's authentication (etcdctl auth enable), or remove the user",
@@ -46,6 +50,10 @@ func (ss *session) unary(ctx context.Context, method string, req, rep any, cc *g
 	ss.store.cfg.Requests(opName(method), code(err))
 	return err
 }
+
+// longestAnswer is the key of how many bytes the answer to a request may have, an int, in its context. To a longer one the
+// error has the code ResourceExhausted.
+type longestAnswer struct{}
 
 // opName is the metric's name of a gRPC method.
 func opName(method string) string {

@@ -6,13 +6,19 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/record"
 )
 
-// queuePage is how many candidates are read at once. Who may write below the prefix can make each as large as etcd takes
-// (--max-request-bytes, 1.5 MiB), so that a whole queue would not fit into memory.
+// maxQueueAnswer is how long one answer of etcd with the whole queue may be: a thousand candidates have a third of a
+// megabyte.
+const maxQueueAnswer = 2 << 20
+
+// queuePage is how many candidates are read at once where that is not enough. Who may write below the prefix can make each
+// as large as etcd takes (--max-request-bytes, 1.5 MiB), so that a whole queue would not fit into memory.
 const queuePage = 16
 
 // maxQueueKey is how much is kept of a key. A longer one is no candidate's, and what is done to it by the rest fails.
@@ -25,14 +31,23 @@ type queued struct {
 	More  bool  // there are more than were wanted
 }
 
-// queue reads the oldest keys of the election, at most so many, as they are at one revision. It blocks until etcd has
-// answered or ctx ends. The error is etcd's own.
+// queue reads the oldest keys of the election, at most so many, as they are at one revision: with one request, or, where
+// others have written more than candidates do, page by page. It blocks until etcd has answered or ctx ends. The error is
+// etcd's own.
 func (ss *session) queue(ctx context.Context, most int) (queued, error) {
+	q, err := ss.pages(context.WithValue(ctx, longestAnswer{}, maxQueueAnswer), most, int64(most))
+	if status.Code(err) == codes.ResourceExhausted { // of which nothing was read (google.golang.org/grpc, rpc_util.go, recvMsg)
+		return ss.pages(ctx, most, queuePage)
+	}
+	return q, err
+}
+
+// pages is queue with so many keys for each request.
+func (ss *session) pages(ctx context.Context, most int, page int64) (queued, error) {
 	var q queued
-	page := int64(queuePage)
 	var at, from int64        // the revision that is read; the create revision from which on
 	told := map[string]bool{} // keys that were created at from, and read already
-	for more := true; more; more = q.More {
+	for more := true; more; more = q.More && len(q.Kvs) < most {
 		r, err := ss.client.Get(ctx, ss.store.prefix+"/", clientv3.WithPrefix(), clientv3.WithLimit(page), clientv3.WithRev(at),
 			clientv3.WithMinCreateRev(from), clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
 		if err != nil {

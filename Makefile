@@ -18,7 +18,7 @@ PRODUCT = CGO_ENABLED=0 GOFLAGS= $(GO) build -trimpath -buildvcs=false -tags grp
 # Each folder with a go.mod is a module of its own, so that what only tools or benchmarks need stays out of the product.
 MODULES := $(dir $(wildcard go.mod */go.mod */*/go.mod))
 
-.PHONY: build sbom reproducible test lint demo image deb e2e prove model mutants chaos chaos-long fuzz bench bench-long clean
+.PHONY: build sbom reproducible test lint demo image deb e2e prove model mutants chaos chaos-long compat fuzz bench bench-long bench-kube spin mutation mutation-store mixed herd clean
 
 build:
 	$(PRODUCT) -o '$(BINARY)' ./cmd/elector
@@ -67,9 +67,25 @@ prove:
 model:
 	ELECTOR_MODEL=full $(GO) test -count=1 -timeout 10m -run '^TestModel' -v ./internal/election
 
+# The protocol written down once more, for spin, the large world too: a minute or more. The small ones are an ordinary test.
+spin:
+	ELECTOR_SPIN_DEEP=1 $(GO) test -count=1 -timeout 30m -run '^TestLease' -v ./test/spin
+
 # One defence after the other taken out: each must be noticed. Then the daemon that everybody writes first: it must fail.
 mutants:
 	$(GO) run ./internal/chaos/mutants
+
+# One small change after the other, wherever there is one to make, in the package that decides: the tests that reach it must
+# notice, or internal/mutation/explained.txt says why nothing need. The model does not look: what it alone would notice should
+# have a sentence of its own. About ten minutes on two cores, an hour at most.
+MUTATION_ARGS    ?=
+MUTATION_WITHOUT ?= ^TestModel|^TestRandomFaults
+mutation:
+	$(GO) run ./internal/mutation --for 1h --twice --without '$(MUTATION_WITHOUT)' $(MUTATION_ARGS) ./internal/election
+
+# A sample of the same in the store, whose tests start etcd and wait: an hour at most. It tells what it finds, and fails by it.
+mutation-store:
+	$(GO) run ./internal/mutation --for 1h --workers 4 --twice --one-in 10 $(MUTATION_ARGS) ./internal/etcdstore
 
 # Real processes, real faults, every answer judged. A seed repeats a run: make chaos CHAOS_ARGS='--seed 7'.
 CHAOS_FOR  ?= 3m
@@ -78,25 +94,54 @@ CHAOS_ARGS ?=
 chaos:
 	$(GO) run ./cmd/elector-chaos --for $(CHAOS_FOR) --runs $(CHAOS_RUNS) $(CHAOS_ARGS)
 
-# An hour of faults and a few minutes, a fresh cluster for every seed.
+# An hour of faults and a few minutes, a fresh cluster for every seed, and electors that look for data races (RACE= for
+# those that are shipped). Then one fleet lives through half an hour of all faults that end no elector.
+LONG_RUNS ?= 8
+SOAK_FOR  ?= 30m
+RACE      ?= --race
 chaos-long:
-	$(MAKE) chaos CHAOS_FOR=7m30s CHAOS_RUNS=8
+	$(MAKE) chaos CHAOS_FOR=7m30s CHAOS_RUNS=$(LONG_RUNS) CHAOS_ARGS='$(RACE) $(CHAOS_ARGS)'
+	$(MAKE) chaos CHAOS_FOR=$(SOAK_FOR) CHAOS_RUNS=1 CHAOS_ARGS='--scenario soak'
+
+# Each release of etcd that is in use, on its own program: docs/proof.md. About twenty minutes on two cores, at most ten for each cell.
+ETCD34 ?= /usr/bin/etcd
+compat: bin/etcdctl bin/etcd-3.5 bin/etcd-3.6 bin/etcd-3.7
+	GO='$(GO)' ETCD34='$(ETCD34)' test/compat/run $(COMPAT)
 
 # What reads bytes that others chose. Each group (http, configuration, records, state) gets so many seconds in total.
 FUZZ_FOR ?= 600
 fuzz:
 	GO='$(GO)' test/fuzz/run $(FUZZ_FOR)
 
-# Measured beside others and beside the floor, in one run: writes bench/RESULTS.md and the pictures in docs. About twelve
-# minutes on two cores, which should have nothing else to do.
-bench: SIZE := short
+# Candidates of several kinds in one election: electors of this commit and of an earlier one (MIXED_WITH, else the one
+# before), etcdctl elect, and a plain program. Less than a minute, but for compiling.
+MIXED_WITH ?=
+mixed: bin/etcdctl
+	ELECTOR_TEST_ETCDCTL='$(CURDIR)/bin/etcdctl' ELECTOR_TEST_BEFORE='$(MIXED_WITH)' \
+		$(GO) test -count=1 -timeout 10m -tags mixed -v ./test/mixed
+
+# What a thousand electors do to etcd when something happens to all at once: writes bench/HERD.md and docs/herd.svg. Less
+# than ten minutes on two cores, which should have nothing else to do.
+herd:
+	CGO_ENABLED=0 $(GO) build -C bench -tags grpcnotrace -o ../bin/herd ./herd
+	bin/herd --results bench/HERD.md --picture docs/herd.svg
+
+# Measured beside others and beside the floor, in one run: writes bench/RESULTS.md and the pictures in docs. About thirteen
+# minutes on two cores, which should have nothing else to do. client-go is measured where there is an API server:
+# make bench BENCH_ARGS='--kubeconfig FILE'. make bench-kube runs one of its own, which is built from its module: a quarter of
+# an hour the first time.
+BENCH_ARGS ?=
+bench bench-kube: SIZE := short
 bench-long: SIZE := long
-bench bench-long: build
+bench-kube: bin/kube-apiserver
+bench-kube: BENCH_ARGS += --kube-apiserver bin/kube-apiserver
+bench bench-long bench-kube: build
 	CGO_ENABLED=0 $(GO) build -C bench -trimpath -ldflags '-s -w' -o ../bin/plain ./plain
 	CGO_ENABLED=0 $(GO) build -C bench -trimpath -ldflags '-s -w' -o ../bin/floor ./floor
+	CGO_ENABLED=0 $(GO) build -C bench/clientgo -trimpath -ldflags '-s -w' -o ../../bin/clientgo .
 	CGO_ENABLED=0 $(GO) build -C tools -trimpath -ldflags '-s -w' -o ../bin/bench-etcdctl go.etcd.io/etcd/etcdctl/v3
 	CGO_ENABLED=0 $(GO) build -C bench -o ../bin/bench .
-	bin/bench --size $(SIZE) --bin bin --image '$(IMAGE)' --results bench/RESULTS.md --pictures docs
+	bin/bench --size $(SIZE) --bin bin --image '$(IMAGE)' --results bench/RESULTS.md --pictures docs $(BENCH_ARGS)
 
 demo:
 	$(GO) run ./cmd/elector-demo
@@ -131,9 +176,23 @@ bin/staticcheck: tools/go.mod tools/go.sum
 bin/nfpm: tools/nfpm/go.mod tools/nfpm/go.sum
 	CGO_ENABLED=0 $(GO) build -C tools/nfpm -trimpath -o ../../bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
 
+# Servers of the minor releases of etcd that are in use, for make compat. 3.4 has no module to build: it is Debian's.
+bin/etcd-3.5: tools/etcd35/go.mod tools/etcd35/go.sum
+	CGO_ENABLED=0 $(GO) build -C tools/etcd35 -trimpath -o ../../bin/etcd-3.5 go.etcd.io/etcd/server/v3
+
+bin/etcd-3.6: tools/etcd36/go.mod tools/etcd36/go.sum
+	CGO_ENABLED=0 $(GO) build -C tools/etcd36 -trimpath -o ../../bin/etcd-3.6 go.etcd.io/etcd/server/v3
+
+bin/etcd-3.7: tools/etcd37/go.mod tools/etcd37/go.sum
+	CGO_ENABLED=0 $(GO) build -C tools/etcd37 -trimpath -o ../../bin/etcd-3.7 go.etcd.io/etcd/server/v3
+
 # Nothing but a test of the charts needs it, that of test/kubernetes, which takes the one that ELECTOR_TEST_HELM names.
 bin/helm: tools/helm/go.mod tools/helm/go.sum
 	CGO_ENABLED=0 $(GO) build -C tools/helm -trimpath -o ../../bin/helm helm.sh/helm/v4/cmd/helm
+
+# Nothing but make bench-kube needs it, so that no machine has to build it for anything else.
+bin/kube-apiserver: tools/kube/go.mod tools/kube/go.sum
+	CGO_ENABLED=0 $(GO) build -C tools/kube -trimpath -ldflags '-s -w' -o ../../bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 
 clean:
 	rm -rf bin

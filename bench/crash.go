@@ -55,12 +55,12 @@ func (l *lab) crash(ctx context.Context) error {
 			return err
 		}
 		for i, r := range runs {
-			l.found.Put(fmt.Sprintf("crash %v", r.ttl), string(r.f.Kind), rig.Millis(outcomes[i].killed))
+			l.put(fmt.Sprintf("crash %v", r.ttl), string(r.f.Kind), rig.Millis(outcomes[i].killed))
 			if outcomes[i].late == unknown {
 				continue
 			}
-			l.found.Put("crash beyond the lease", string(r.f.Kind), rig.Millis(outcomes[i].late))
-			l.found.Put(fmt.Sprintf("crash %v beyond the lease", r.ttl), string(r.f.Kind), rig.Millis(outcomes[i].late))
+			l.put("crash beyond the lease", string(r.f.Kind), rig.Millis(outcomes[i].late))
+			l.put(fmt.Sprintf("crash %v beyond the lease", r.ttl), string(r.f.Kind), rig.Millis(outcomes[i].late))
 		}
 	}
 	return nil
@@ -129,8 +129,8 @@ func (l *lab) start(ctx context.Context) error {
 	}
 	defer e.Close()
 	for i := range l.plan.starts {
-		for _, k := range []rig.Kind{rig.Naive, rig.Elector, rig.Elect} {
-			m, err := rig.NewMember(l.programs, k, "a", fmt.Sprintf("start-%d-%s", i, k[:3]), e.Endpoints(), normal)
+		for _, k := range l.and(rig.Naive, rig.Elector, rig.Elect) {
+			m, err := l.member(k, "a", fmt.Sprintf("start-%d-%s", i, k[:3]), e)
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ func (l *lab) start(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", k, err)
 			}
-			l.found.Put("start", string(k), rig.Millis(took))
+			l.put("start", string(k), rig.Millis(took))
 		}
 	}
 	return nil
@@ -193,7 +193,7 @@ func (l *lab) workerDeath(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			l.found.Put(name, string(rig.Elector), rig.Millis(took))
+			l.put(name, string(rig.Elector), rig.Millis(took))
 		}
 	}
 	return nil

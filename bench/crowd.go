@@ -27,8 +27,11 @@ import (
 // not etcd. Each has a connection of its own, as if it were alone.
 const crowdVerb = "crowd"
 
-// crowd stands in an election many times over until it is killed. Its arguments are kind, number, etcd's address and
-// the election.
+// threes is the name for elections of three.
+const threes = "threes"
+
+// crowd stands in an election many times over until it is killed, or in elections of three. Its arguments are kind, number,
+// etcd's address and the election.
 func crowd(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -40,12 +43,15 @@ func crowd(args []string) int {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			id := fmt.Sprintf("crowd-%04d", i)
+			id, election := fmt.Sprintf("crowd-%04d", i), args[3]
+			if election == threes {
+				election = fmt.Sprintf("%s-%04d", threes, i/3)
+			}
 			if rig.Kind(args[0]) == rig.Elector {
 				cli.Run(ctx, []string{
-					"--election", args[3], "--id", id, "--http", "", "--etcd-endpoints", args[2], "--log-level", "error",
+					"--election", election, "--id", id, "--http", "", "--etcd-endpoints", args[2], "--log-level", "error",
 				}, nil, strings.NewReader(""), io.Discard, os.Stderr)
-			} else if err := stand(ctx, args[2], "/elector/default/"+args[3], id); err != nil && ctx.Err() == nil {
+			} else if err := stand(ctx, args[2], "/elector/default/"+election, id); err != nil && ctx.Err() == nil {
 				fmt.Fprintln(os.Stderr, "crowd:", err)
 			}
 		})
@@ -71,7 +77,15 @@ func stand(ctx context.Context, endpoint, prefix, id string) error {
 	if err != nil {
 		return err
 	}
-	return concurrency.NewElection(session, prefix).Campaign(ctx, id)
+	if err := concurrency.NewElection(session, prefix).Campaign(ctx, id); err != nil {
+		return err
+	}
+	select { // it leads
+	case <-session.Done():
+		return errors.New("the session is lost")
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // crowds measures what large elections ask of etcd in peace, and handovers in front of them.
@@ -83,7 +97,52 @@ func (l *lab) crowds(ctx context.Context) error {
 			}
 		}
 	}
+	for _, k := range kinds {
+		if err := l.inThrees(ctx, k); err != nil {
+			return fmt.Errorf("elections of three, %s: %w", k, err)
+		}
+	}
 	return nil
+}
+
+// startCrowd runs a crowd in a process of its own.
+func startCrowd(k rig.Kind, n int, e *rig.Etcd, election string) (*proc.Process, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(exe, crowdVerb, string(k), strconv.Itoa(n), e.Endpoints()[0], election)
+	cmd.Stderr = os.Stderr
+	return proc.Start(cmd)
+}
+
+// inThrees counts what many small elections ask of etcd in peace.
+func (l *lab) inThrees(ctx context.Context, k rig.Kind) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errors.New("the crowd does not stand"))
+	defer cancel()
+	e, err := rig.StartEtcd(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	n := 3 * l.plan.threes
+	others, err := startCrowd(k, n, e, threes)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = others.Kill() }()
+	for standing := 0; standing < n; {
+		if err := pause(ctx, second/5); err != nil {
+			return fmt.Errorf("%d of %d stand: %w", standing, n, err)
+		}
+		if standing, err = e.Standing(ctx, "/elector/default/"+threes); err != nil {
+			return err
+		}
+	}
+	if err := pause(ctx, 5*second); err != nil { // what entering costs is behind
+		return err
+	}
+	return l.peace(ctx, &pair{map[rig.Kind]*rig.Etcd{k: e}, nil}, fmt.Sprintf("%d elections of three", l.plan.threes))
 }
 
 // inFront has two candidates stand before a crowd, and the first hand over to the second.
@@ -97,20 +156,14 @@ func (l *lab) inFront(ctx context.Context, k rig.Kind, peace bool) error {
 	defer e.Close()
 	at := fmt.Sprint(l.plan.crowd)
 	if idle, err := l.cpuOf(ctx, e, second); err == nil {
-		l.found.Put("etcd ms/s alone", "etcd", idle)
+		l.put("etcd ms/s alone", "etcd", idle)
 	}
 	f, err := rig.NewFleet(ctx, l.programs, k, e, "crowd", 2, normal)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	exe, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(exe, crowdVerb, string(k), at, e.Endpoints()[0], "crowd")
-	cmd.Stderr = os.Stderr
-	others, err := proc.Start(cmd)
+	others, err := startCrowd(k, l.plan.crowd, e, "crowd")
 	if err != nil {
 		return err
 	}
@@ -129,8 +182,8 @@ func (l *lab) inFront(ctx context.Context, k rig.Kind, peace bool) error {
 		}
 	}
 	h, err := f.Handover(ctx)
-	l.found.Put("handover "+at, string(k), rig.Millis(h.Took))
-	l.found.Put("handover "+at+", of that with the key", string(k), rig.Millis(h.Kept))
+	l.put("handover "+at, string(k), rig.Millis(h.Took))
+	l.put("handover "+at+", of that with the key", string(k), rig.Millis(h.Kept))
 	return err
 }
 

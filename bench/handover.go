@@ -52,14 +52,12 @@ func (p *pair) close() {
 // handover measures planned handovers, the peers by turns, and before them what fleets of that size ask of an
 // etcd in peace.
 func (l *lab) handover(ctx context.Context) error {
-	for _, members := range l.plan.members {
-		for i, waiting := range l.plan.waiting {
-			if err := l.handoverAmong(ctx, members, waiting, l.plan.trials[i]); err != nil {
-				return fmt.Errorf("%d waiting: %w", waiting, err)
-			}
+	for i, waiting := range l.plan.waiting {
+		if err := l.handoverAmong(ctx, 1, waiting, l.plan.trials[i]); err != nil {
+			return fmt.Errorf("%d waiting: %w", waiting, err)
 		}
 	}
-	return nil
+	return l.handoverAmong(ctx, 3, l.plan.waiting[0], l.plan.durable)
 }
 
 func (l *lab) handoverAmong(ctx context.Context, members, waiting, trials int) error {
@@ -91,7 +89,7 @@ func (l *lab) handoverAmong(ctx context.Context, members, waiting, trials int) e
 		turns[k] = func(ctx context.Context) (time.Duration, error) {
 			h, err := p.fleets[k].Handover(ctx)
 			if err == nil {
-				l.found.Put("handover "+at+", of that with the key", string(k), rig.Millis(h.Kept))
+				l.put("handover "+at+", of that with the key", string(k), rig.Millis(h.Kept))
 			}
 			return h.Took, err
 		}
@@ -122,7 +120,7 @@ func (l *lab) oneHandover(ctx context.Context, e *rig.Etcd, k rig.Kind, at strin
 	defer cancel()
 	if e == nil {
 		took, err := turn(ctx)
-		l.found.Put("handover "+at, string(k), rig.Millis(took))
+		l.put("handover "+at, string(k), rig.Millis(took))
 		return err
 	}
 	before, err := e.Count(ctx)
@@ -134,11 +132,11 @@ func (l *lab) oneHandover(ctx context.Context, e *rig.Etcd, k rig.Kind, at strin
 		return err
 	}
 	after, err := e.Count(ctx)
-	l.found.Put("handover "+at, string(k), rig.Millis(took))
+	l.put("handover "+at, string(k), rig.Millis(took))
 	cost := after.Sub(before)
-	l.found.Put("requests per handover "+at, string(k), cost.Requests)
-	l.found.Put("proposals per handover "+at, string(k), cost.Proposals)
-	l.found.Put("revisions per handover "+at, string(k), float64(cost.Revision))
+	l.put("requests per handover "+at, string(k), cost.Requests)
+	l.put("proposals per handover "+at, string(k), cost.Proposals)
+	l.put("revisions per handover "+at, string(k), float64(cost.Revision))
 	return err
 }
 
@@ -161,10 +159,10 @@ func (l *lab) peace(ctx context.Context, p *pair, at string) error {
 			return err
 		}
 		d, seconds := after.Sub(before[k]), time.Since(began).Seconds()
-		l.found.Put("etcd ms/s "+at, string(k), rig.Millis(d.CPU)/seconds)
-		l.found.Put("etcd requests/min "+at, string(k), d.Requests/seconds*60)
-		l.found.Put("etcd proposals/min "+at, string(k), d.Proposals/seconds*60)
-		l.found.Put("etcd revisions "+at, string(k), float64(d.Revision))
+		l.put("etcd ms/s "+at, string(k), rig.Millis(d.CPU)/seconds)
+		l.put("etcd requests/min "+at, string(k), d.Requests/seconds*60)
+		l.put("etcd proposals/min "+at, string(k), d.Proposals/seconds*60)
+		l.put("etcd revisions "+at, string(k), float64(d.Revision))
 	}
 	return nil
 }
@@ -197,7 +195,7 @@ func (l *lab) pollers(ctx context.Context) error {
 				f.Close()
 				return err
 			}
-			l.found.Put("pollers "+longest, string(rig.Elector), rig.Millis(took))
+			l.put("pollers "+longest, string(rig.Elector), rig.Millis(took))
 		}
 		f.Close()
 	}
@@ -239,18 +237,18 @@ func polled(ctx context.Context, f *rig.Fleet) (time.Duration, error) {
 
 // sizes are those of the files, and of the image where there is one.
 func (l *lab) sizes(ctx context.Context) error {
-	for _, k := range []rig.Kind{rig.Floor, rig.Naive, rig.Elect, rig.Elector} {
+	for _, k := range l.and(rig.Floor, rig.Naive, rig.Elect, rig.Elector) {
 		info, err := os.Stat(l.programs.Of(k))
 		if err != nil {
 			return fmt.Errorf("%w: `make bench` builds it", err)
 		}
-		l.found.Put("binary MB", string(k), float64(info.Size())/1e6)
+		l.put("binary MB", string(k), float64(info.Size())/1e6)
 	}
 	out, err := exec.CommandContext(ctx, "docker", "image", "inspect", "--format", "{{.Size}}", l.image).Output()
 	if err != nil {
 		return nil // no image of that name, or no Docker: that line is left out
 	}
 	size, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
-	l.found.Put("image MB", string(rig.Elector), size/1e6)
+	l.put("image MB", string(rig.Elector), size/1e6)
 	return err
 }

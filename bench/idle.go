@@ -16,6 +16,7 @@ type quiet struct {
 	name   string
 	member *rig.Member
 	before rig.Use
+	asked  rig.Asked // of an API server, before
 }
 
 // idle measures what processes hold and use in peace, all in the same minute, and beside that what they ask of
@@ -42,6 +43,11 @@ func (l *lab) idle(ctx context.Context) error {
 		if q.before, err = rig.Usage(q.member.PID()); err != nil {
 			return err
 		}
+		if q.member.Kind == rig.ClientGo {
+			if q.asked, err = q.member.Asked(); err != nil {
+				return err
+			}
+		}
 	}
 	began := time.Now()
 	group, inner := errgroup.WithContext(ctx)
@@ -62,13 +68,21 @@ func (l *lab) idle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.found.Put("idle RSS MB", q.name, float64(u.RSS)/1e6)
-		l.found.Put("idle PSS MB", q.name, float64(u.PSS)/1e6)
-		l.found.Put("idle private MB", q.name, float64(u.Private)/1e6)
-		l.found.Put("idle anonymous MB", q.name, float64(u.Anonymous)/1e6)
-		l.found.Put("idle CPU ms/min", q.name, rig.Millis(u.CPU-q.before.CPU)/minutes)
-		l.found.Put("idle switches/min", q.name, float64(u.Switches-q.before.Switches)/minutes)
-		l.found.Put("idle threads", q.name, float64(u.Threads))
+		l.put("idle RSS MB", q.name, float64(u.RSS)/1e6)
+		l.put("idle PSS MB", q.name, float64(u.PSS)/1e6)
+		l.put("idle private MB", q.name, float64(u.Private)/1e6)
+		l.put("idle anonymous MB", q.name, float64(u.Anonymous)/1e6)
+		l.put("idle CPU ms/min", q.name, rig.Millis(u.CPU-q.before.CPU)/minutes)
+		l.put("idle switches/min", q.name, float64(u.Switches-q.before.Switches)/minutes)
+		l.put("idle threads", q.name, float64(u.Threads))
+		if q.member.Kind == rig.ClientGo {
+			asked, err := q.member.Asked()
+			if err != nil {
+				return err
+			}
+			l.put("API server reads/h", q.name, (asked.Reads-q.asked.Reads)/minutes*60)
+			l.put("API server writes/h", q.name, (asked.Writes-q.asked.Writes)/minutes*60)
+		}
 	}
 	return nil
 }
@@ -95,9 +109,9 @@ func (l *lab) settle(ctx context.Context, e *rig.Etcd) (all []*quiet, err error)
 		if err := add("floor with a server", server, err); err != nil {
 			return all, err
 		}
-		for _, k := range []rig.Kind{rig.Naive, rig.Elector, rig.Elect} {
+		for _, k := range l.and(rig.Naive, rig.Elector, rig.Elect) {
 			for _, role := range []string{"", " follower"} {
-				m, err := rig.NewMember(l.programs, k, "member"+role, fmt.Sprintf("idle-%d-%s", i, k[:3]), e.Endpoints(), normal)
+				m, err := l.member(k, "member"+role, fmt.Sprintf("idle-%d-%s", i, k[:3]), e)
 				if err := add(string(k)+role, m, err); err != nil {
 					return all, err
 				}
@@ -158,11 +172,11 @@ func (l *lab) requests(ctx context.Context, k rig.Kind, followers int) error {
 	}
 	d, ttls := after.Sub(before), time.Since(began).Seconds()/ttl.Seconds()
 	at := fmt.Sprintf(" with %d followers", followers)
-	l.found.Put("requests per TTL"+at, string(k), d.Requests/ttls)
-	l.found.Put("proposals per TTL"+at, string(k), d.Proposals/ttls)
-	l.found.Put("revisions per TTL"+at, string(k), float64(d.Revision)/ttls)
+	l.put("requests per TTL"+at, string(k), d.Requests/ttls)
+	l.put("proposals per TTL"+at, string(k), d.Proposals/ttls)
+	l.put("revisions per TTL"+at, string(k), float64(d.Revision)/ttls)
 	for method, n := range d.By {
-		l.found.Put("requests per TTL"+at+", "+method, string(k), n/ttls)
+		l.put("requests per TTL"+at+", "+method, string(k), n/ttls)
 	}
 	return nil
 }

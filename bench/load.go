@@ -78,11 +78,11 @@ func (l *lab) burst(ctx context.Context, m *rig.Member, path string, conns int) 
 		every = append(every, waits[i]...)
 	}
 	after, err := mallocs(ctx, m)
-	l.found.Put(name+", requests/s", string(m.Kind), float64(n)/took.Seconds())
-	l.found.Put(name+", median µs", string(m.Kind), every.Median())
-	l.found.Put(name+", 99 % µs", string(m.Kind), every.Quantile(0.99))
+	l.put(name+", requests/s", string(m.Kind), float64(n)/took.Seconds())
+	l.put(name+", median µs", string(m.Kind), every.Median())
+	l.put(name+", 99 % µs", string(m.Kind), every.Quantile(0.99))
 	if path == "/leader" {
-		l.found.Put(name+", allocations", string(m.Kind), (after-before)/float64(n))
+		l.put(name+", allocations", string(m.Kind), (after-before)/float64(n))
 	}
 	return err
 }
@@ -171,8 +171,8 @@ func (l *lab) streams(ctx context.Context) error {
 		return err
 	}
 	after, err := rig.Usage(m.PID())
-	l.found.Put("kB per open stream", string(rig.Elector), float64(with.RSS-before.RSS)/1e3/float64(l.plan.streams))
-	l.found.Put("CPU ms/min with open streams", string(rig.Elector), rig.Millis(after.CPU-with.CPU)/l.plan.window.Minutes())
+	l.put("kB per open stream", string(rig.Elector), float64(with.RSS-before.RSS)/1e3/float64(l.plan.streams))
+	l.put("CPU ms/min with open streams", string(rig.Elector), rig.Millis(after.CPU-with.CPU)/l.plan.window.Minutes())
 	return err
 }
 
@@ -213,7 +213,7 @@ func (l *lab) changes(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			l.found.Put(fmt.Sprintf("RSS MB after %d changes", i), string(rig.Elector), float64(u.RSS)/1e6)
+			l.put(fmt.Sprintf("RSS MB after %d changes", i), string(rig.Elector), float64(u.RSS)/1e6)
 		}
 	}
 	return nil

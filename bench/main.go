@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,16 +40,27 @@ type lab struct {
 	plan     plan
 	programs rig.Programs
 	image    string
-	found    report.Found
+
+	mu     sync.Mutex // guards found while measures run
+	found  report.Found
+	leases map[string]*rig.Member // by client-go's elections, one member of each
+}
+
+func (l *lab) put(measure, peer string, value float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.found.Put(measure, peer, value)
 }
 
 func run(ctx context.Context) error {
 	var l lab
-	bin := flag.String("bin", "bin", "folder with elector, plain, bench-etcdctl and floor")
+	bin := flag.String("bin", "bin", "folder with elector, plain, bench-etcdctl, floor and clientgo")
 	results := flag.String("results", "bench/RESULTS.md", "the file to write")
 	pictures := flag.String("pictures", "docs", "the folder for pictures")
 	size := flag.String("size", "short", "tiny, short or long")
 	flag.StringVar(&l.image, "image", "elector", "the image to weigh, if Docker has it")
+	flag.StringVar(&l.programs.Kubeconfig, "kubeconfig", "", "an API server, for client-go to be measured with; empty: its figures are those from elsewhere")
+	kube := flag.String("kube-apiserver", "", "the program of an API server to start for that, instead")
 	only := flag.String("only", "", "one measure alone, by its name; nothing is written")
 	flag.Parse()
 	var ok bool
@@ -61,8 +73,19 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	at := func(name string) string { return filepath.Join(*bin, name) }
-	l.programs = rig.Programs{Elector: at("elector"), Naive: at("plain"), Etcdctl: at("bench-etcdctl"), Floor: at("floor"), Dir: dir}
+	l.programs = rig.Programs{
+		Elector: at("elector"), Naive: at("plain"), Etcdctl: at("bench-etcdctl"), Floor: at("floor"), ClientGo: at("clientgo"),
+		Kubeconfig: l.programs.Kubeconfig, Dir: dir,
+	}
 	l.found = report.Found{}
+	if *kube != "" {
+		server, err := rig.StartAPIServer(ctx, *kube, dir)
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		l.programs.Kubeconfig = server.Kubeconfig
+	}
 	began := time.Now()
 	var failed error // a measure that failed does not cost the others
 	for _, m := range l.measures() {
@@ -81,13 +104,14 @@ func run(ctx context.Context) error {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w\n%s", m.name, err, log[max(0, len(log)-2000):]))
 		}
 	}
+	failed = errors.Join(failed, l.forget(context.WithoutCancel(ctx)))
 	fmt.Fprintf(os.Stderr, "%5.0f s  done\n", time.Since(began).Seconds())
 	if *only != "" {
 		fmt.Print(l.found.Dump())
 		return failed
 	}
-	l.found.Put("minutes", "run", time.Since(began).Minutes())
-	table, err := report.Write(*results, *pictures, *size, l.found, report.Machine(ctx, l.programs.Etcdctl))
+	l.put("minutes", "run", time.Since(began).Minutes())
+	table, err := report.Write(*results, *pictures, *size, l.found, report.Machine(ctx, l.programs))
 	fmt.Println(table)
 	return errors.Join(failed, err)
 }
@@ -108,6 +132,7 @@ func (l *lab) measures() []measure {
 		{"crash", l.crash},
 		{"worker", l.workerDeath},
 		{"overlap", l.overlap},
+		{"client-go", l.clientGo},
 		{"idle", l.idle},
 		{"load", l.load},
 		{"streams", l.streams},

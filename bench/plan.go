@@ -6,21 +6,24 @@ import "time"
 type plan struct {
 	waiting     []int // candidates behind the leader
 	trials      []int // handovers for each of them
+	durable     int   // handovers between two of three candidates, on three members
 	crowd       int   // candidates behind two others
 	crowdTrials int
+	threes      int // elections of three candidates
 	pollers     int
 	starts      int
 	ttls        []time.Duration // of crashes
 	crashes     int             // rounds
 	deaths      int             // of workers, each way
 	overlaps    int             // black holes and freezes, each
+	releases    int             // of client-go's Leases, by choice
+	losses      int             // of them, of each kind
 	idle        time.Duration
 	window      time.Duration // in which etcd's work is counted
 	rounds      int           // of load
 	burst       time.Duration // of load
 	streams     int
-	members     []int // of etcd, for its work
-	changes     int   // of the leader, for what they leave in memory
+	changes     int // of the leader, for what they leave in memory
 }
 
 const (
@@ -30,17 +33,17 @@ const (
 
 var plans = map[string]plan{
 	"tiny": {
-		waiting: []int{1, 4}, trials: []int{3, 2}, crowd: 30, crowdTrials: 1, pollers: 1, starts: 2, ttls: []time.Duration{2 * second}, crashes: 1,
-		deaths: 2, overlaps: 1, idle: 4 * second, window: 4 * second, rounds: 1, burst: second / 4, streams: 50, members: []int{1}, changes: 20,
+		waiting: []int{1, 4}, trials: []int{3, 2}, durable: 2, crowd: 30, crowdTrials: 1, threes: 10, pollers: 1, starts: 2, ttls: []time.Duration{2 * second}, crashes: 1,
+		deaths: 2, overlaps: 1, releases: 3, losses: 1, idle: 4 * second, window: 4 * second, rounds: 1, burst: second / 4, streams: 50, changes: 20,
 	},
 	"short": {
-		waiting: []int{2, 10, 100}, trials: []int{100, 50, 30}, crowd: 1000, crowdTrials: 5, pollers: 5, starts: 20,
+		waiting: []int{2, 10, 100}, trials: []int{50, 30, 20}, durable: 30, crowd: 1000, crowdTrials: 3, threes: 333, pollers: 5, starts: 20,
 		ttls: []time.Duration{2 * second, 3 * second, 5 * second}, crashes: 8,
-		deaths: 10, overlaps: 3, idle: 60 * second, window: 20 * second, rounds: 3, burst: 2 * second, streams: 1000, members: []int{1}, changes: 2000,
+		deaths: 10, overlaps: 2, releases: 10, losses: 3, idle: 60 * second, window: 20 * second, rounds: 3, burst: 2 * second, streams: 1000, changes: 2000,
 	},
 	"long": {
-		waiting: []int{2, 10, 100}, trials: []int{200, 200, 200}, crowd: 1000, crowdTrials: 20, pollers: 20, starts: 50,
+		waiting: []int{2, 10, 100}, trials: []int{200, 200, 200}, durable: 200, crowd: 1000, crowdTrials: 20, threes: 1000, pollers: 20, starts: 50,
 		ttls: []time.Duration{2 * second, 3 * second, 5 * second, 10 * second, 15 * second}, crashes: 20,
-		deaths: 30, overlaps: 10, idle: 180 * second, window: 60 * second, rounds: 7, burst: 5 * second, streams: 1000, members: []int{1, 3}, changes: 10000,
+		deaths: 30, overlaps: 10, releases: 30, losses: 5, idle: 180 * second, window: 60 * second, rounds: 7, burst: 5 * second, streams: 1000, changes: 10000,
 	},
 }

@@ -15,7 +15,7 @@ const (
 	step    = 34
 )
 
-var colours = map[string]string{ours: "#0b6e4f", naive: "#c46210", bare: "#5b6770", elect: "#3d5a98", "etcdctl lock": "#6c8ebf", "client-go": "#8b3a62"}
+var colours = map[string]string{ours: "#0b6e4f", naive: "#c46210", bare: "#5b6770", elect: "#3d5a98", "etcdctl lock": "#6c8ebf", lease: "#8b3a62"}
 
 type canvas struct{ strings.Builder }
 
@@ -66,8 +66,12 @@ func handoverPicture(f Found) string {
 		bar{"elector, pollers, 500 ms", colours[ours], f.Median("pollers 500ms", ours), ""},
 		bar{"elector, pollers, 2 s", colours[ours], f.Median("pollers 2s", ours), ""},
 		bar{"consul lock", "#8b8b8b", 9.1, "from elsewhere"},
-		bar{"client-go, 15/10/2 s", colours["client-go"], 1575, "from elsewhere"},
+		bar{"client-go, 15/10/2 s", colours[lease], 1575, "from elsewhere"},
 		bar{"old leader-elector", "#8b8b8b", 12460, "from elsewhere"})
+	if ms := f.Median(first, lease); !math.IsNaN(ms) {
+		peer := &bars[len(bars)-2]
+		peer.ms, peer.note = ms, ""
+	}
 	height := 80 + step*len(bars) + 40
 	c := newCanvas("Planned handover, median, on a log scale", height)
 	x := func(ms float64) float64 { return left + (right-left)*(math.Log10(max(ms, 0.1))+1)/6 }
@@ -141,6 +145,9 @@ func memoryPicture(f Found) string {
 	peers := []struct{ label, key string }{
 		{"one lease (floor)", bare}, {"and an HTTP server", "floor with a server"}, {"naive", naive},
 		{"etcdctl elect", elect}, {"elector, follower", ours + " follower"}, {"elector, leader", ours},
+	}
+	if f["idle RSS MB"][lease] != nil {
+		peers = append(peers, struct{ label, key string }{"client-go, leader", lease})
 	}
 	height := 80 + step*len(peers) + 50
 	c := newCanvas("Memory of an idle process, by part", height)

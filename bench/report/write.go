@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/elector-dev/elector/bench/rig"
 )
 
 // Facts are what the figures were taken on and with.
@@ -19,10 +22,11 @@ type Facts struct {
 	Cores                  int
 	Memory, Kernel, CPU    string
 	Go, Etcd, Load, System string
+	ClientGo               string // with which it was measured; empty: it was not
 }
 
 // Machine reads the facts. It names neither the host nor a path.
-func Machine(ctx context.Context, etcdctl string) Facts {
+func Machine(ctx context.Context, p rig.Programs) Facts {
 	f := Facts{Cores: runtime.NumCPU(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	f.Kernel = strings.TrimSpace(read("/proc/sys/kernel/osrelease"))
 	f.CPU = strings.TrimSpace(after(read("/proc/cpuinfo"), "model name"))
@@ -32,9 +36,26 @@ func Machine(ctx context.Context, etcdctl string) Facts {
 	if fields := strings.Fields(read("/proc/loadavg")); len(fields) > 0 {
 		f.Load = fields[0]
 	}
-	out, _ := exec.CommandContext(ctx, etcdctl, "version").Output() // empty when it cannot be asked
+	out, _ := exec.CommandContext(ctx, p.Etcdctl, "version").Output() // empty when it cannot be asked
 	f.Etcd = strings.TrimSpace(after(string(out), "etcdctl version"))
+	if p.Kubeconfig != "" {
+		f.ClientGo = module(p.ClientGo, "k8s.io/client-go")
+	}
 	return f
+}
+
+// module is the version of a module in a program.
+func module(program, path string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "" // what cannot be read is left out
+	}
+	for _, m := range info.Deps {
+		if m.Path == path {
+			return m.Version
+		}
+	}
+	return ""
 }
 
 func read(file string) string {
@@ -52,11 +73,17 @@ func after(text, name string) string {
 
 // Write writes the results and the pictures, and returns the table that stands at the head.
 func Write(results, pictures, size string, f Found, m Facts) (string, error) {
-	table := head(f)
+	table, how, with := head(f), "", ""
+	if m.ClientGo != "" {
+		how, with = "-kube", ", client-go "+m.ClientGo
+	}
+	if size == "long" {
+		how = "-long"
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Measured side by side\n\n")
-	fmt.Fprintf(&b, "Written by `make bench%s`, in one run of %s minutes; not edited. Machines are noisy, so ratios within a run\ncount, not milliseconds.\n\n", map[bool]string{true: "-long"}[size == "long"], number(f.Median("minutes", "run")))
-	fmt.Fprintf(&b, "%d cores (%s), %s of memory, Linux %s; %s %s, etcd %s; load average %s at the end. Each etcd is one\nmember without fsync, on loopback, so the disk is not part of any figure. The TTL is 10 s where nothing else is said. Medians.\nElector is built as it is shipped, with the tag grpcnotrace; the floor and the naive daemon are built as programs usually\nare, and would have 3 MB less with it.\n\n", m.Cores, m.CPU, m.Memory, m.Kernel, m.Go, m.System, m.Etcd, m.Load)
+	fmt.Fprintf(&b, "Written by `make bench%s`, in one run of %s minutes; not edited. Machines are noisy, so ratios within a run\ncount, not milliseconds.\n\n", how, number(f.Median("minutes", "run")))
+	fmt.Fprintf(&b, "%d cores (%s), %s of memory, Linux %s; %s %s, etcd %s%s; load average %s at the end. Each etcd is one\nmember without fsync, on loopback, so that the disk is not part of a figure, but where three members are named. The TTL is 10 s where nothing else is said. Medians.\nElector is built as it is shipped, with the tag grpcnotrace; the floor and the naive daemon are built as programs usually\nare, and would have 3 MB less with it.\n\n", m.Cores, m.CPU, m.Memory, m.Kernel, m.Go, m.System, m.Etcd, with, m.Load)
 	b.WriteString(table)
 	b.WriteString(explained(f))
 	b.WriteString(pictured)

@@ -23,17 +23,20 @@ type Kind string
 
 // The kinds.
 const (
-	Elector Kind = "elector"
-	Naive   Kind = "naive"
-	Elect   Kind = "etcdctl elect"
-	Lock    Kind = "etcdctl lock"
-	Floor   Kind = "floor"
+	Elector  Kind = "elector"
+	Naive    Kind = "naive"
+	Elect    Kind = "etcdctl elect"
+	Lock     Kind = "etcdctl lock"
+	Floor    Kind = "floor"
+	ClientGo Kind = "client-go" // whose etcd is behind an API server
 )
 
 // Programs are the files to run.
 type Programs struct {
-	Elector, Naive, Etcdctl, Floor string
-	Dir                            string // for logs
+	Elector, Naive, Etcdctl, Floor, ClientGo string
+
+	Kubeconfig string // of client-go's API server; empty: there is none
+	Dir        string // for logs
 }
 
 // Of is the file of a kind.
@@ -45,6 +48,8 @@ func (p Programs) Of(k Kind) string {
 		return p.Naive
 	case Floor:
 		return p.Floor
+	case ClientGo:
+		return p.ClientGo
 	}
 	return p.Etcdctl
 }
@@ -54,10 +59,10 @@ type Member struct {
 	Kind      Kind
 	ID, Addr  string // Addr is empty for what has no HTTP
 	Election  string
-	Endpoints []string
-	TTL       time.Duration
-	Extra     []string // further arguments, in front of the others
-	Command   []string // of elector run
+	Endpoints []string      // of etcd, and without meaning for client-go
+	TTL       time.Duration // the same
+	Extra     []string      // further arguments, in front of the others
+	Command   []string      // of elector run
 
 	programs Programs
 	process  *proc.Process
@@ -92,6 +97,8 @@ func (m *Member) args() []string {
 		return []string{"--endpoints", endpoints, "lock", "--ttl", fmt.Sprint(int(m.TTL / time.Second)), m.Election}
 	case Floor:
 		return append([]string{"--etcd-endpoints", endpoints, "--ttl", m.TTL.String(), "--http", m.Addr}, m.Extra...)
+	case ClientGo:
+		return append([]string{"--kubeconfig", m.programs.Kubeconfig, "--election", "elector-bench-" + m.Election, "--id", m.ID, "--http", m.Addr}, m.Extra...)
 	}
 	args := slices.Concat(m.Extra, []string{
 		"--election", m.Election, "--id", m.ID, "--ttl", m.TTL.String(), "--http", m.Addr, "--etcd-endpoints", endpoints, "--log-level", "error",
@@ -166,6 +173,15 @@ func (m *Member) Terminate() error { return m.process.Terminate() }
 // Stop asks the process to end and waits for that.
 func (m *Member) Stop(ctx context.Context) error { return m.process.Stop(ctx) }
 
+// Forget removes what client-go leaves behind for ever: the Lease. It runs and blocks until that is done.
+func (m *Member) Forget(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, m.programs.Of(m.Kind), append(m.args(), "--remove")...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("remove the Lease of %s: %w\n%s", m.Election, err, out)
+	}
+	return nil
+}
+
 // Resign has an elector give the lead up with the word that whoever acted on its promises has stopped. It
 // blocks until the key has gone.
 func (m *Member) Resign(token int64) error {
@@ -176,6 +192,26 @@ func (m *Member) Resign(token int64) error {
 		err = fmt.Errorf("resign %s: status %d: %s", m.ID, status, bytes.TrimSpace(body))
 	}
 	return err
+}
+
+// Asked is what client-go has asked of its API server since it started.
+type Asked struct{ Reads, Writes float64 }
+
+// Asked is what an answer of this member says of that.
+func (m *Member) Asked() (a Asked, err error) {
+	l := NewLine(m.Addr)
+	defer l.Close()
+	_, body, err := l.Get("/leader")
+	if err == nil {
+		err = json.Unmarshal(body, &a)
+	}
+	return a, err
+}
+
+// Follows is the answer of a candidate that has seen who leads.
+func Follows(_ int, body []byte) bool {
+	var s struct{ State string }
+	return json.Unmarshal(body, &s) == nil && s.State == "follower"
 }
 
 // Token is the fencing token in an answer.

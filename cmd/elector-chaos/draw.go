@@ -34,3 +34,12 @@ func drawBeside(path string, h *history.History, r check.Report, beside string) 
 		timeline.Section{Title: other.Run.Program, History: other, Report: chaos.Judge(other)},
 	), f.Close())
 }
+
+// drawCurves writes the picture of what the processes of all runs took.
+func drawCurves(path string, runs []timeline.Curves) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(timeline.WriteCurves(f, runs), f.Close())
+}

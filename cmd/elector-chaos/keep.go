@@ -24,6 +24,18 @@ func save(o options, h *history.History, r check.Report) error {
 	return errors.Join(errs...)
 }
 
+// save writes the table and the curves of the campaign so far where they were asked for.
+func (t *total) save(o options) error {
+	var errs []error
+	if o.table != "" {
+		errs = append(errs, os.WriteFile(o.table, []byte(t.table()), 0o644))
+	}
+	if o.curves != "" {
+		errs = append(errs, drawCurves(o.curves, t.curves))
+	}
+	return errors.Join(errs...)
+}
+
 // keep leaves all that there is of a failed run in one directory, and returns it.
 func keep(out string, seed uint64, dir string, h *history.History, r check.Report) (at string, err error) {
 	if out == "" {
@@ -73,6 +85,9 @@ func replay(o options, s *screen) (kept bool, err error) {
 	sum := newTotal(options{Options: chaos.Options{Seed: h.Run.Seed}})
 	sum.add(h.Run.Seed, chaos.Outcome{History: h, Report: r})
 	s.say("%s", sum.line())
+	if err := sum.save(o); err != nil {
+		return false, err
+	}
 	if o.beside != "" {
 		return v.kept(), drawBeside(o.timeline, h, r, o.beside)
 	}

@@ -77,12 +77,17 @@ func campaign(ctx context.Context, opts options, s *screen) (kept bool, err erro
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	again := opts
 	if opts.Program == "" {
-		if opts.Program, err = build(ctx, dir); err != nil {
+		if opts.Program, err = build(ctx, dir, opts.Race); err != nil {
 			return false, err
 		}
 	}
 	total := newTotal(opts)
-	defer func() { s.say("%s", total.line()) }()
+	defer func() {
+		if opts.runs > 1 {
+			s.say("\n%s", total.table())
+		}
+		s.say("%s", total.line())
+	}()
 	for i := range opts.runs {
 		seed := opts.Seed + i
 		kept, err = oneRun(ctx, opts, again, seed, filepath.Join(dir, fmt.Sprint("run-", seed)), total, s)
@@ -90,7 +95,7 @@ func campaign(ctx context.Context, opts options, s *screen) (kept bool, err erro
 			return kept, err
 		}
 	}
-	if missing := total.missing(opts.Links); missing != "" {
+	if missing := total.missing(opts.Links, opts.Members); missing != "" {
 		s.say("WORTHLESS: never seen in %v of storms: %s", total.storms.Round(time.Second), missing)
 		return false, nil
 	}
@@ -98,10 +103,14 @@ func campaign(ctx context.Context, opts options, s *screen) (kept bool, err erro
 }
 
 // build makes the elector of this module, in the way in which it is made for others, so that much of it has been compiled.
-func build(ctx context.Context, dir string) (string, error) {
+func build(ctx context.Context, dir string, race bool) (string, error) {
 	path := filepath.Join(dir, "elector")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/elector-dev/elector/cmd/elector")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	args, cgo := []string{"build", "-trimpath", "-o", path}, "CGO_ENABLED=0"
+	if race {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/elector-dev/elector/cmd/elector")...)
+	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the elector (or give --program): %w\n%s", err, out)
 	}
@@ -123,9 +132,7 @@ func oneRun(ctx context.Context, opts, again options, seed uint64, dir string, t
 	total.add(seed, outcome)
 	verdict := judge(outcome.History, outcome.Report, outcome.Interrupted)
 	s.say("%s", verdict.text())
-	if saved := save(opts, outcome.History, outcome.Report); saved != nil {
-		err = errors.Join(err, saved)
-	}
+	err = errors.Join(err, save(opts, outcome.History, outcome.Report), total.save(opts))
 	if err == nil && verdict.kept() {
 		return true, nil
 	}

@@ -65,8 +65,9 @@ func TestAShortStormIsCleanAndSeesSomething(t *testing.T) {
 	}
 	dir := t.TempDir()
 	record, picture := filepath.Join(dir, "record.gz"), filepath.Join(dir, "picture.html")
+	table, curves := filepath.Join(dir, "table.md"), filepath.Join(dir, "curves.svg")
 	status, out, errs := runToFile(t.Context(), t, "--for", "15s", "--seed", "11", "--ttl", "3s", "--electors", "3", "--out", dir,
-		"--history", record, "--timeline", picture)
+		"--history", record, "--timeline", picture, "--table", table, "--curves", curves)
 	t.Logf("%s%s", out, errs)
 	if status != exitKept || errs != "" {
 		t.Fatalf("exit status %d", status)
@@ -81,16 +82,25 @@ func TestAShortStormIsCleanAndSeesSomething(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(h.Pages) == 0 || len(h.Shown) == 0 || h.Samples[0].Resident == 0 {
+		t.Errorf("the record lacks something: %d pages, %d shown, a sample %+v", len(h.Pages), len(h.Shown), h.Samples[0])
+	}
 	if len(h.Keys) < 3 || len(h.Samples) == 0 || len(h.Register) == 0 || h.Leftover == nil || h.Run.Calm == 0 || len(h.Processes) < 3 {
 		t.Errorf("the record lacks something: %d keys, %d samples, %d accesses, left over %v, %d processes",
 			len(h.Keys), len(h.Samples), len(h.Register), h.Leftover, len(h.Processes))
 	}
 	again, judged, errs := runToFile(t.Context(), t, "--replay", record)
-	if again != exitKept || errs != "" || figure(t, judged, `chaos: (\d+) answers checked`) != len(h.Answers) {
+	if again != exitKept || errs != "" || figure(t, judged, `chaos: (\d+) answers checked`) != len(h.Answers)+len(h.Shown) {
 		t.Errorf("judged again: exit status %d, %s%s", again, judged, errs)
 	}
 	if page, err := os.ReadFile(picture); err != nil || !bytes.Contains(page, []byte("<svg")) {
 		t.Errorf("picture: %d bytes, %v", len(page), err)
+	}
+	if text, err := os.ReadFile(table); err != nil || !bytes.Contains(text, []byte("\n| 11 | 3 | ")) {
+		t.Errorf("table: %s, %v", text, err)
+	}
+	if text, err := os.ReadFile(curves); err != nil || bytes.Count(text, []byte("<polyline")) < 9 {
+		t.Errorf("curves: %d bytes, %v", len(text), err)
 	}
 }
 
@@ -177,6 +187,8 @@ func TestMistakesOnTheCommandLineAreOneSentence(t *testing.T) {
 		{"--ttl 1s", `--ttl 1s is not possible here: give whole seconds from 2s to 1m`},
 		{"--ttl 2500ms", `--ttl 2.5s is not possible here`},
 		{"--electors 2", `--electors 2 is not possible here: give 3, 4 or 5`},
+		{"--members 2", `--members 2 is not possible here: give 1, 3 or 5`},
+		{"--members 1 --scenario move", `--scenario move wants members that do not lead: give --members 3 or 5`},
 		{"--kind other", `--kind "other" is not known: give elector or plain`},
 		{"--kind plain", `--kind plain wants --program`},
 		{"--links wires", `--links "wires" is not known: give namespaces or proxies`},
@@ -206,12 +218,12 @@ func TestHelpNamesEveryScenario(t *testing.T) {
 }
 
 func TestTheCommandThatRepeatsARunHasItsSeedAndFlags(t *testing.T) {
-	o, err := parse(strings.Fields("--seed 7 --ttl 5s --for 90s --electors 4 --links proxies"))
+	o, err := parse(strings.Fields("--seed 7 --ttl 5s --for 90s --electors 4 --links proxies --etcd bin/etcd-3.5 --members 5 --race"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	again := o.again(9)
-	for _, want := range []string{"--seed 9", "--ttl 5s", "--for 1m30s", "--electors 4", "--links proxies"} {
+	for _, want := range []string{"--seed 9", "--ttl 5s", "--for 1m30s", "--electors 4", "--links proxies", "--etcd bin/etcd-3.5", "--members 5", "--race"} {
 		if !strings.Contains(again, want) {
 			t.Errorf("%q is not in %q", want, again)
 		}

@@ -22,6 +22,8 @@ type options struct {
 	out         string
 	replay      string
 	beside      string
+	table       string
+	curves      string
 	seedGiven   bool
 	linksChosen string // why the links are what they are, if that leaves something out
 }
@@ -29,7 +31,7 @@ type options struct {
 func help() string {
 	return `elector-chaos: break an election of real processes, and judge what came of it
 
-It starts three members of etcd and three to five electors, polls the electors all the
+It starts members of etcd, mostly three, and three to five electors, polls the electors all the
 time, watches the keys in etcd, and breaks processes, network, disks and keys by a schedule
 that follows from the seed. It checks that never two say yes at the same time, and all else
 that is promised.
@@ -42,16 +44,25 @@ Flags:
                            more (default 3m)
       --seed N             what decides the schedule (default: random, printed)
       --runs N             so many runs with fresh clusters, of seeds N, N+1, ... (default 1)
-      --scenario NAME      storm, which draws all kinds of faults, or a script (default storm):
+      --scenario NAME      storm, which draws all kinds of faults, soak, a storm that ends no
+                           elector, or a script (default storm):
                            ` + scripts() + `
       --ttl DURATION       lease time (default: 4s, or what suits the script)
       --electors N         3 to 5 (default: by the seed; 3 in scripts)
+      --race               build the elector with the race detector (wants cgo): what it finds is
+                           a violation
       --program PATH       the elector to run (default: built from ./cmd/elector)
       --kind elector|plain what the program is: plain only uses Campaign and Session.Done
+      --etcd PATH          etcd's own program, for the members to be of another release
+                           (default: the one that is embedded here)
+      --members N          of etcd: 1, 3 or 5 (default 3)
       --poll DURATION      time between two polls of an elector (default 10ms)
       --links KIND         namespaces (default where they can be made) or proxies
       --history FILE       keep the record of the last run
       --timeline FILE      draw the last run, as an HTML page
+      --table FILE         write a table of all runs, and what they saw together, as Markdown
+      --curves FILE        draw what each process took of memory, goroutines and descriptors in
+                           all runs, as SVG
       --out DIR            where a run that fails leaves its record, picture and logs
                            (default: a new temporary directory)
       --replay FILE        judge and draw a record again, and run nothing
@@ -80,12 +91,17 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.Electors, "electors", 0, "")
 	fs.StringVar(&o.Program, "program", "", "")
 	fs.StringVar(&o.Kind, "kind", chaos.Elector, "")
+	fs.StringVar(&o.Etcd, "etcd", "", "")
+	fs.IntVar(&o.Members, "members", 3, "")
 	fs.DurationVar(&o.Poll, "poll", 10*time.Millisecond, "")
+	fs.BoolVar(&o.Race, "race", false, "")
 	fs.StringVar(&o.Links, "links", "", "")
 	fs.StringVar(&o.history, "history", "", "")
 	fs.StringVar(&o.timeline, "timeline", "", "")
 	fs.StringVar(&o.out, "out", "", "")
 	fs.StringVar(&o.replay, "replay", "", "")
+	fs.StringVar(&o.table, "table", "", "")
+	fs.StringVar(&o.curves, "curves", "", "")
 	fs.StringVar(&o.beside, "beside", "", "")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -126,7 +142,7 @@ func (o *options) chooseLinks() {
 // again is the command that repeats a run of that seed.
 func (o options) again(seed uint64) string {
 	words := []string{"go run ./cmd/elector-chaos", fmt.Sprintf("--seed %d", seed), "--scenario " + o.Scenario, "--links " + o.Links}
-	if o.Scenario == chaos.StormScenario {
+	if o.Scenario == chaos.StormScenario || o.Scenario == chaos.SoakScenario {
 		words = append(words, "--for "+o.For.String())
 	}
 	if o.TTL != 0 {
@@ -137,6 +153,15 @@ func (o options) again(seed uint64) string {
 	}
 	if o.Kind != chaos.Elector {
 		words = append(words, "--kind "+o.Kind)
+	}
+	if o.Etcd != "" {
+		words = append(words, "--etcd "+o.Etcd)
+	}
+	if o.Members != 3 {
+		words = append(words, fmt.Sprintf("--members %d", o.Members))
+	}
+	if o.Race {
+		words = append(words, "--race")
 	}
 	if o.Program != "" {
 		words = append(words, "--program "+o.Program)

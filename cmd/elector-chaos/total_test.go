@@ -13,9 +13,9 @@ import (
 
 // outcomeOf is a storm of that length in which every kind of fault but one took effect.
 func outcomeOf(long time.Duration, without string) chaos.Outcome {
-	h := &history.History{Run: history.Run{Scenario: chaos.StormScenario, Program: chaos.Elector, StaleAcks: 1}}
+	h := &history.History{Run: history.Run{Scenario: chaos.StormScenario, Program: chaos.Elector, StaleAcks: 1, Access: "TLS and passwords"}}
 	r := check.Report{Figures: check.Figures{
-		Span: long, RefusedWrites: 1, Stops: 1, Promises: 1, Works: 1, Renewals: map[string]int64{"term_mismatch": 1, "unconfirmed": 1},
+		Span: long, RefusedWrites: 1, Stops: 1, Promises: 1, Works: 1, PageEvents: 1, Renewals: map[string]int64{"term_mismatch": 1, "unconfirmed": 1},
 	}}
 	for _, k := range history.Kinds() {
 		f := check.FaultFigure{Kind: k, Tried: 2, Effective: 1}
@@ -28,11 +28,12 @@ func outcomeOf(long time.Duration, without string) chaos.Outcome {
 }
 
 func TestALongCampaignIsWorthlessWithoutEveryKindOfFault(t *testing.T) {
-	missing := func(long time.Duration, without, links string) string {
+	of := func(long time.Duration, without, links string, members int) string {
 		sum := newTotal(options{})
 		sum.add(1, outcomeOf(long, without))
-		return sum.missing(links)
+		return sum.missing(links, members)
 	}
+	missing := func(long time.Duration, without, links string) string { return of(long, without, links, 3) }
 	if got := missing(time.Hour, "", chaos.Namespaces); got != "" {
 		t.Errorf("all was seen, and it misses %s", got)
 	}
@@ -45,11 +46,17 @@ func TestALongCampaignIsWorthlessWithoutEveryKindOfFault(t *testing.T) {
 	if got := missing(time.Hour, history.LeaderDepose, chaos.Proxies); got != "" {
 		t.Errorf("on loopback it misses %s", got)
 	}
+	if got := missing(time.Hour, history.LeaderMove, chaos.Namespaces); got == "" {
+		t.Error("nothing is missing of three members whose leadership never moved")
+	}
+	if got := of(time.Hour, history.LeaderMove, chaos.Namespaces, 1); got != "" {
+		t.Errorf("with one member it misses %s", got)
+	}
 	sum := newTotal(options{})
 	o := outcomeOf(time.Hour, "")
 	o.Report.Figures.RefusedWrites = 0
 	sum.add(1, o)
-	if got := sum.missing(chaos.Namespaces); !strings.Contains(got, "a write refused") {
+	if got := sum.missing(chaos.Namespaces, 3); !strings.Contains(got, "a write refused") {
 		t.Errorf("it misses %q", got)
 	}
 }

@@ -40,6 +40,8 @@ func (v verdict) hollow() string {
 		return "no gauge was compared with an answer"
 	case effective(v.report) == 0:
 		return "no fault took effect"
+	case v.run.Scenario == chaos.SoakScenario && len(f.Curves) == 0:
+		return "no elector lived long enough for its curves to be judged"
 	case !v.complete || f.CalmJudged == 0:
 		return "the calm after the faults was not seen"
 	}
@@ -76,6 +78,14 @@ func (v verdict) text() string {
 	line("handed over      %d graceful stops judged, %d not since something else was wrong; %d terms taken away behind their backs (%d noticed late, %d overlaps excused)",
 		f.Stops, f.StopsOpen, f.Taken, f.NoticedLate, f.Excused)
 	line("renewals         %s; %d stale acknowledgements seen by the canaries", byName(f.Renewals), v.run.StaleAcks)
+	line("pages            opened %d times, told %d events (%d after their yes had ended), asked for %d things more",
+		f.PagesOpened, f.PageEvents, f.PageLate, f.PageRequests)
+	if v.run.Access != "" {
+		line("secrets          %d rotations held to cost no term, %d amid other faults", f.Rotations, f.RotationsOpen)
+	}
+	for _, c := range f.Curves {
+		line("long life        %s took %.1f %s on average in the second quarter, %.1f in the last", c.Elector, c.Second, c.What, c.Last)
+	}
 	clear, faulty := f.Available()
 	line("somebody led     %.2f %% of %v without faults, %.2f %% of %v with them; longest without leader %v",
 		100*clear, f.Clear.Round(time.Second), 100*faulty, f.Faulty.Round(time.Second), f.Longest.Round(time.Millisecond))

@@ -15,8 +15,11 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/elector-dev/elector/internal/chaos/link"
 	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/etcd-access.md anew")
@@ -26,14 +29,26 @@ type ground struct {
 	t     *testing.T
 	dir   string
 	files *devetcd.TLSFiles
-	etcd  *devetcd.Embedded
+	etcd  single
 	link  *link.Link        // before etcd, under the name tls
 	names *strings.Replacer // from the document's words to this run's
 	words [][2]string
 }
 
-func startOne(t *testing.T, opts devetcd.Options) *devetcd.Embedded {
+// single is etcd with one member.
+type single interface {
+	Endpoints() []string
+	TLS() *devetcd.TLSFiles
+	ClientConfig(endpoints ...string) (clientv3.Config, error)
+	NewClient(ctx context.Context, endpoints ...string) (*clientv3.Client, error)
+}
+
+// startOne runs one member: the embedded one in this process, else one of the program to test with.
+func startOne(t *testing.T, opts devetcd.Options) single {
 	t.Helper()
+	if testenv.Etcd(t) != nil {
+		return startMembers(t, 1, opts)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	e, err := devetcd.Start(ctx, opts)
@@ -42,7 +57,7 @@ func startOne(t *testing.T, opts devetcd.Options) *devetcd.Embedded {
 	return e
 }
 
-func address(e *devetcd.Embedded) string {
+func address(e single) string {
 	_, address, _ := strings.Cut(e.Endpoints()[0], "://")
 	return address
 }

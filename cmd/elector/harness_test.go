@@ -22,6 +22,7 @@ import (
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/devetcd/proc"
 	"github.com/elector-dev/elector/internal/httpapi"
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 // asElector makes this test binary behave as the elector command.
@@ -50,7 +51,7 @@ const (
 	patience = 60 * time.Second
 )
 
-// etcd is three member processes and a client for the operator's hands. Without members, the arguments of an elector name
+// etcd is member processes, mostly three, and a client for the operator's hands. Without members, the arguments of an elector name
 // its endpoints.
 type etcd struct {
 	*devetcd.Cluster
@@ -59,9 +60,18 @@ type etcd struct {
 
 func startEtcd(t *testing.T, opts devetcd.Options) *etcd {
 	t.Helper()
+	return startMembers(t, 3, opts)
+}
+
+// startMembers runs member processes, of the program to test with unless the options name others.
+func startMembers(t *testing.T, members int, opts devetcd.Options) *etcd {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c, err := devetcd.StartProcesses(ctx, 3, opts)
+	if opts.Program == nil {
+		opts.Program = testenv.Etcd(t)
+	}
+	c, err := devetcd.StartProcesses(ctx, members, opts)
 	must(t, err)
 	t.Cleanup(c.Close)
 	cfg, err := c.ClientConfig()

@@ -244,6 +244,8 @@ func readMetrics(body []byte) (s history.Sample, ok bool) {
 			s.Goroutines = int(v)
 		case "process_open_fds":
 			s.Descriptors = int(v)
+		case "process_resident_memory_bytes":
+			s.Resident = int64(v)
 		case "elector_renewals_total":
 			_, result, _ := strings.Cut(labels, `result="`)
 			result, _, _ = strings.Cut(result, `"`)

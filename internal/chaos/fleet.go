@@ -129,7 +129,7 @@ func newFleet(o Options, g *ground, r *recorder) (*fleet, error) {
 		name := fmt.Sprintf("w%d", i+1)
 		l := &lane{
 			asker: newAsker(name, at, o.Kind == Elector, r), index: i, recorder: r, logs: filepath.Join(o.Dir, name),
-			releaseNow: o.Kind == Elector && g.plan.releaseNow, plan: g.plan.lanes[i], ttl: g.plan.ttl,
+			releaseNow: o.Kind == Elector && g.plan.releaseNow, env: raceEnv(o), plan: g.plan.lanes[i], ttl: g.plan.ttl,
 		}
 		if err := l.arrange(o, g, at); err != nil {
 			return nil, err
@@ -176,11 +176,20 @@ func (l *lane) arrange(o Options, g *ground, at string) error {
 		if l.plan.restart {
 			again = "always"
 		}
-		l.env = []string{actEnv + "=" + actSocket(o.Dir)}
+		l.env = append(l.env, actEnv+"="+actSocket(o.Dir))
 		args = slices.Concat([]string{"run"}, args, []string{"--restart", again, "--", self, l.plan.manner, l.plan.grace(l.ttl).String()})
 	}
 	l.argv = slices.Concat(g.exec(l.index), []string{o.Program}, args)
 	return nil
+}
+
+// raceEnv has a program that finds a data race tell of it, go on, and end with a status of its own; and without the second's
+// rest that such builds take before they end, for which a key would wait.
+func raceEnv(o Options) []string {
+	if !o.Race {
+		return nil
+	}
+	return []string{"GORACE=halt_on_error=0 exitcode=66 atexit_sleep_ms=0"}
 }
 
 func release(atOnce bool) string {

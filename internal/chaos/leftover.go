@@ -32,7 +32,7 @@ func (r *run) opener(endpoint string) func(context.Context) (*clientv3.Client, e
 	return func(ctx context.Context) (*clientv3.Client, error) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		return r.ground.etcd.NewClient(ctx, endpoint)
+		return r.ground.client(ctx, endpoint)
 	}
 }
 
@@ -97,14 +97,14 @@ func growth(h *history.History, final history.Instant, left *history.Leftover) {
 	}
 }
 
-// calmAt reports whether no fault was under way, nor the recovery from one.
+// calmAt reports whether no fault was under way, nor the recovery from one; a machine that stood still is one.
 func calmAt(h *history.History, at history.Instant) bool {
 	for _, f := range h.Faults {
 		if f.From <= at && (f.To == 0 || at <= f.To.Add(recovery(h.Run.TTL))) {
 			return false
 		}
 	}
-	return true
+	return !slices.ContainsFunc(h.Stalls, func(s history.Stall) bool { return s.From <= at && at <= s.To.Add(recovery(h.Run.TTL)) })
 }
 
 func median(samples []history.Sample, of func(history.Sample) int) int {

@@ -9,14 +9,16 @@ import (
 
 func TestGrowthComparesTheLastProcessWithItselfInAnEarlierCalm(t *testing.T) {
 	at := func(s float64) history.Instant { return history.Instant(s * float64(time.Second)) }
-	h := &history.History{Run: history.Run{TTL: 4 * time.Second, Electors: []string{"w1", "w2", "w3", "w4"}}}
+	h := &history.History{Run: history.Run{TTL: 4 * time.Second, Electors: []string{"w1", "w2", "w3", "w4", "w5"}}}
 	h.Processes = []history.Process{
 		{Elector: "w1", Incarnation: "old", From: at(1), To: at(10)},
 		{Elector: "w1", Incarnation: "new", From: at(11)},
 		{Elector: "w2", Incarnation: "late", From: at(95)}, // too young to be compared
 		{Elector: "w3", Incarnation: "died", From: at(1), To: at(90)},
+		{Elector: "w5", Incarnation: "starved", From: at(36)}, // not up before the machine stood still
 		{Elector: "w4", Incarnation: "cut off", From: at(81)}, // in a fault, and then in the recovery from it
 	}
+	h.Stalls = []history.Stall{{From: at(35), To: at(40)}}
 	h.Faults = []history.Fault{{From: at(10), To: at(20)}, {From: at(80), To: at(85)}}
 	sample := func(lane, incarnation string, s float64, n int) {
 		h.Samples = append(h.Samples, history.Sample{
@@ -36,13 +38,19 @@ func TestGrowthComparesTheLastProcessWithItselfInAnEarlierCalm(t *testing.T) {
 		default:
 			sample("w1", "new", s, n)
 		}
+		if s > 36 && s < 56 {
+			sample("w5", "starved", s, 20)
+		}
+		if s >= 56 {
+			sample("w5", "starved", s, 40)
+		}
 		if s > 81 {
 			sample("w4", "cut off", s, int(s))
 		}
 	}
 	left := &history.Leftover{Goroutines: map[string]int{}, Descriptors: map[string]int{}}
 	growth(h, at(100), left)
-	if len(left.Goroutines) != 1 || left.Goroutines["w1"] != 7 || left.Descriptors["w1"] != 14 {
+	if len(left.Goroutines) != 2 || left.Goroutines["w5"] != 0 || left.Goroutines["w1"] != 7 || left.Descriptors["w1"] != 14 {
 		t.Errorf("growth %+v", left)
 	}
 }

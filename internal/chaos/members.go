@@ -15,7 +15,16 @@ import (
 // follower picks a member that does not lead.
 func (n *nemesis) follower(ctx context.Context, s step) (int, error) {
 	leader, err := n.etcdLeader(ctx)
-	return (leader + 1 + int(s.pick%(memberCount-1))) % memberCount, err
+	return n.next(leader, s), err
+}
+
+// next picks a member that is not the given one, unless there is no other.
+func (n *nemesis) next(member int, s step) int {
+	others := n.ground.members - 1
+	if others == 0 {
+		return member
+	}
+	return (member + 1 + int(s.pick%uint64(others))) % n.ground.members
 }
 
 // etcdLeader asks who leads etcd, for so long as an election may take on a busy machine.
@@ -150,12 +159,12 @@ func (n *nemesis) allRestart(ctx context.Context, s step) error {
 		return err
 	}
 	defer free()
-	f := n.recorder.begin(history.AllRestart, "all members killed", memberNames()...)
-	for i := range memberCount {
+	f := n.recorder.begin(history.AllRestart, "all members killed", memberNames(n.ground.members)...)
+	for i := range n.ground.members {
 		err = errors.Join(err, n.ground.etcd.Member(i).Kill())
 	}
 	pause(ctx, s.lasts)
-	for i := range memberCount {
+	for i := range n.ground.members {
 		err = errors.Join(err, n.ground.etcd.Member(i).Restart())
 	}
 	err = errors.Join(err, n.whole(ctx))
@@ -174,7 +183,7 @@ func (n *nemesis) leaderMove(ctx context.Context, s step) error {
 	if err != nil {
 		return err
 	}
-	next := (old + 1 + int(s.pick%(memberCount-1))) % memberCount
+	next := n.next(old, s)
 	f := n.recorder.begin(history.LeaderMove, fmt.Sprintf("%s to %s", memberName(old), memberName(next)), memberName(old), memberName(next))
 	within, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()

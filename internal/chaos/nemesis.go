@@ -122,6 +122,13 @@ func (n *nemesis) faults() map[string]func(context.Context, step) error {
 		history.KeyDelete:       n.keyDelete,
 		history.PrefixDelete:    n.prefixDelete,
 		history.Compact:         n.compact,
+		history.CompactStorm:    n.compactStorm,
+		history.Defragment:      n.defragment,
+		history.NoSpace:         n.noSpace,
+		history.MemberReplace:   n.memberReplace,
+		history.MemberLearner:   n.memberLearner,
+		history.Rotation:        n.rotation,
+		history.Churn:           n.churn,
 	}
 }
 
@@ -133,7 +140,9 @@ func (n *nemesis) kinds() []string {
 		switch {
 		case made[k] == nil:
 		case (k == history.LeaderDepose || k == history.MemberIsolate) && !n.ground.wires.canIsolate():
+		case n.ground.members == 1 && NeedsFollowers(k):
 		case k == history.SlowDisk && n.ground.disk == nil:
+		case k == history.Rotation && n.ground.secrets == nil:
 		default:
 			kinds = append(kinds, k)
 		}
@@ -141,9 +150,15 @@ func (n *nemesis) kinds() []string {
 	return kinds
 }
 
-// storm makes bursts of faults and rests until the context ends. All faults are undone when it returns.
-func (n *nemesis) storm(ctx context.Context, seed uint64) error {
-	weather := newStorm(seed, n.ttl, n.kinds())
+// wantFollowers are the faults that there are not without members that do not lead.
+var wantFollowers = []string{history.MemberPause, history.LeaderDepose, history.LeaderMove, history.MemberIsolate, history.MemberReplace, history.MemberLearner}
+
+// NeedsFollowers reports whether a kind of fault cannot be made where etcd has one member.
+func NeedsFollowers(kind string) bool { return slices.Contains(wantFollowers, kind) }
+
+// storm makes bursts of faults of some kinds and rests until the context ends. All faults are undone when it returns.
+func (n *nemesis) storm(ctx context.Context, seed uint64, kinds []string) error {
+	weather := newStorm(seed, n.ttl, kinds)
 	for ctx.Err() == nil {
 		b := weather.next()
 		if err := n.burst(ctx, b.steps); err != nil {

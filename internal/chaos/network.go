@@ -10,8 +10,6 @@ import (
 
 // The faults of the network between electors and members. Pollers never pass it.
 
-var everyMember = [memberCount]int{0, 1, 2}
-
 // partition cuts one elector off in one way for the time of a step.
 func (n *nemesis) partition(ctx context.Context, s step, l *lane, kind, detail string, targets []string,
 	cut func(elector int) (undo func() (effective bool, err error), err error)) error {
@@ -34,18 +32,18 @@ func (n *nemesis) partition(ctx context.Context, s step, l *lane, kind, detail s
 
 func (n *nemesis) partitionTotal(ctx context.Context, s step) error {
 	return n.partition(ctx, s, n.aim(s, nil), history.PartitionTotal, "both directions", nil, func(e int) (func() (bool, error), error) {
-		return n.ground.wires.part(e, everyMember[:], true, true)
+		return n.ground.wires.part(e, n.ground.every(), true, true)
 	})
 }
 
 func (n *nemesis) partitionOne(ctx context.Context, s step) error {
 	l := n.aim(s, nil)
 	// The member that it talks to, if there is one to be seen: the others would not be missed.
-	m := int(s.pick>>32) % memberCount
+	m := int(s.pick>>32) % n.ground.members
 	at := n.ground.wires.endpoints(l.index, n.ground.etcd)
 	talking := false
-	for i := range memberCount {
-		if k := (m + i) % memberCount; connected(l.process().PID(), at[k]) {
+	for i := range n.ground.members {
+		if k := (m + i) % n.ground.members; connected(l.process().PID(), at[k]) {
 			m, talking = k, true
 			break
 		}
@@ -66,7 +64,7 @@ func (n *nemesis) partitionOneWay(ctx context.Context, s step) error {
 		detail = "requests lost"
 	}
 	return n.partition(ctx, s, n.aim(s, nil), history.PartitionOneWay, detail, nil, func(e int) (func() (bool, error), error) {
-		return n.ground.wires.part(e, everyMember[:], up, !up)
+		return n.ground.wires.part(e, n.ground.every(), up, !up)
 	})
 }
 
@@ -77,14 +75,14 @@ func (n *nemesis) linked(s step) *lane {
 
 func (n *nemesis) partitionHeld(ctx context.Context, s step) error {
 	return n.partition(ctx, s, n.linked(s), history.PartitionHeld, "held back, then flushed", nil, func(e int) (func() (bool, error), error) {
-		undo := n.ground.wires.hold(e, everyMember[:])
+		undo := n.ground.wires.hold(e, n.ground.every())
 		return func() (bool, error) { return undo(), nil }, nil
 	})
 }
 
 func (n *nemesis) partitionHalf(ctx context.Context, s step) error {
 	return n.partition(ctx, s, n.linked(s), history.PartitionHalf, "open and silent", nil, func(e int) (func() (bool, error), error) {
-		return n.ground.wires.part(e, everyMember[:], true, true)
+		return n.ground.wires.part(e, n.ground.every(), true, true)
 	})
 }
 

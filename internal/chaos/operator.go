@@ -128,7 +128,7 @@ func (n *nemesis) leaseRevoke(ctx context.Context, s step) error {
 }
 
 func (n *nemesis) compact(ctx context.Context, _ step) error {
-	f := n.recorder.begin(history.Compact, "", memberNames()...)
+	f := n.recorder.begin(history.Compact, "", memberNames(n.ground.members)...)
 	ctx, cancel := context.WithTimeout(ctx, operatorPatience)
 	defer cancel()
 	r, err := n.ground.operator.Get(ctx, prefix)

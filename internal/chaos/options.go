@@ -21,8 +21,14 @@ const (
 	Proxies    = "proxies"    // all on loopback, with user-space links between electors and members
 )
 
-// StormScenario is the nemesis that draws faults by the seed; all others follow a script.
+// StormScenario is the nemesis that draws faults by the seed; all others but the soak follow a script.
 const StormScenario = "storm"
+
+// SoakScenario is a storm that ends no process of an elector: what grows in one shows.
+const SoakScenario = "soak"
+
+// stormy reports whether a scenario draws its faults by the seed.
+func stormy(scenario string) bool { return scenario == StormScenario || scenario == SoakScenario }
 
 // Options say what to run. Validate fills nothing in: set every field but those with a default.
 type Options struct {
@@ -32,6 +38,9 @@ type Options struct {
 	Electors int           // 0: three to five by the seed
 	Program  string        // path of the daemon's executable
 	Kind     string        // Elector or Plain
+	Etcd     string        // path of etcd's own program; empty: the embedded one
+	Members  int           // of etcd: 1, 3 or 5
+	Race     bool          // the program looks for data races, and is told to go on after one
 	Scenario string
 	Poll     time.Duration
 	Links    string                           // Namespaces or Proxies
@@ -59,6 +68,10 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--links %q is not known: give %s or %s", o.Links, Namespaces, Proxies)
 	case !slices.Contains(Scenarios(), o.Scenario):
 		return fmt.Errorf("--scenario %q is not known: give one of %s", o.Scenario, strings.Join(Scenarios(), ", "))
+	case o.Members != 1 && o.Members != 3 && o.Members != 5:
+		return fmt.Errorf("--members %d is not possible here: give 1, 3 or 5", o.Members)
+	case o.Members == 1 && scripts()[o.Scenario].followers:
+		return fmt.Errorf("--scenario %s wants members that do not lead: give --members 3 or 5", o.Scenario)
 	case o.For <= 0:
 		return fmt.Errorf("--for %v is not a time to run for: give a positive one, such as 3m", o.For)
 	case o.TTL != 0 && (o.TTL < election.MinTTL || o.TTL > time.Minute || o.TTL%time.Second != 0):

@@ -27,6 +27,7 @@ type lanePlan struct {
 	restart bool   // its command is started again when it has ended by itself
 	state   bool   // it keeps a state directory
 	asks    bool   // its worker is checked, and a command is asked before each term and told of each change
+	page    bool   // somebody has its page open
 }
 
 // grace is how long its work may take to stop.
@@ -46,6 +47,7 @@ const (
 	stormStream
 	laneStream
 	workStream // and one more for each elector
+	pageStream = 1000
 )
 
 func random(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
@@ -61,7 +63,10 @@ func newPlan(o Options) plan {
 	if p.ttl == 0 {
 		p.ttl = s.ttl
 	}
-	if o.Scenario != StormScenario {
+	switch {
+	case o.Scenario == SoakScenario:
+		p.auth = true
+	case o.Scenario != StormScenario:
 		p.auth, p.disk = false, false
 		p.releaseNow = s.releaseNow
 		if o.Electors == 0 {
@@ -88,7 +93,7 @@ func newLanes(o Options, s script, n int) []lanePlan {
 		return lanes
 	}
 	copy(lanes, s.lanes)
-	if o.Scenario != StormScenario {
+	if !stormy(o.Scenario) {
 		return lanes
 	}
 	r := random(o.Seed, laneStream)
@@ -98,8 +103,23 @@ func newLanes(o Options, s script, n int) []lanePlan {
 		lanes[i] = lanePlan{
 			work: ways[(first+i)%len(ways)], manner: []string{polite, slow, stubborn}[r.IntN(3)], restart: r.IntN(2) == 0, state: r.IntN(2) == 0, asks: i == 0 || r.IntN(2) == 0,
 		}
+		// In a soak no command takes its elector with it.
+		lanes[i].restart = lanes[i].restart || o.Scenario == SoakScenario
+	}
+	pages := random(o.Seed, pageStream)
+	shown := pages.IntN(n)
+	for i := range lanes {
+		lanes[i].page = i == shown || pages.IntN(2) == 0
 	}
 	return lanes
+}
+
+// access is how electors prove to etcd who they are.
+func (p plan) access() string {
+	if p.auth {
+		return "TLS and passwords"
+	}
+	return ""
 }
 
 // answerMax is the longest promise that fits well into a short lease; 2s is the elector's default.
@@ -126,7 +146,8 @@ type storm struct {
 	ttl   time.Duration
 	kinds []string
 	deck  []string
-	alone bool // the burst before was a single stop
+	alone bool  // the burst before was a single stop
+	later *step // a rotation that is to come in peace
 }
 
 func newStorm(seed uint64, ttl time.Duration, kinds []string) *storm {
@@ -139,15 +160,25 @@ func (s *storm) next() burst {
 	var b burst
 	// How quickly leadership is handed over shows only where all else is well. A storm begins so, and then
 	// even a short one has seen a handover.
-	if first := s.deck == nil; !s.alone && (first || s.rand.IntN(4) == 0) {
+	if first := s.deck == nil; slices.Contains(s.kinds, history.ElectorStop) && !s.alone && (first || s.rand.IntN(4) == 0) {
 		s.alone = true
 		b.steps = append(b.steps, step{kind: history.ElectorStop, atLeader: true, lasts: s.fraction(0.1, 1)})
 		b.rest = s.fraction(2, 5)
 		return b
 	}
 	s.alone = false
+	if s.later != nil {
+		// What came before is over by then, so that a term which ends has ended by the rotation.
+		s.later.after = recovery(s.ttl)
+		b.steps, b.rest, s.later = []step{*s.later}, s.fraction(0.5, 1.5), nil
+		return b
+	}
 	for range 3 + s.rand.IntN(3) {
 		st := s.draw()
+		if st.kind == history.Rotation && s.rand.IntN(3) > 0 {
+			s.later = &st
+			continue
+		}
 		st.after = s.fraction(0, 1.5)
 		b.steps = append(b.steps, st)
 	}
@@ -174,6 +205,15 @@ func (s *storm) draw() step {
 // fraction draws a time between two multiples of the TTL.
 func (s *storm) fraction(from, to float64) time.Duration {
 	return time.Duration((from + s.rand.Float64()*(to-from)) * float64(s.ttl))
+}
+
+// endsElectors reports whether a kind of fault ends processes of electors, or their commands' for good.
+func endsElectors(kind string) bool {
+	switch kind {
+	case history.ElectorKill, history.ElectorStop, history.ElectorFreeze, history.WorkerKill, history.GuardKill:
+		return true
+	}
+	return false
 }
 
 // lengths is how long faults of a kind last, in TTLs.

@@ -92,6 +92,72 @@ func TestEveryStormHasElectorsThatReachEtcdInBothWays(t *testing.T) {
 	}
 }
 
+func TestMostRotationsComeAloneAfterTheFleetHasRecovered(t *testing.T) {
+	const ttl = 4 * time.Second
+	s := newStorm(3, ttl, everyKind())
+	alone, amid := 0, 0
+	for range 600 {
+		b := s.next()
+		i := slices.IndexFunc(b.steps, func(st step) bool { return st.kind == history.Rotation })
+		switch {
+		case i < 0:
+		case len(b.steps) > 1:
+			amid++
+		case b.steps[0].after != recovery(ttl):
+			t.Fatalf("a rotation in peace comes after %v", b.steps[0].after)
+		default:
+			alone++
+		}
+	}
+	if alone <= amid || amid == 0 {
+		t.Errorf("%d rotations came alone and %d amid others", alone, amid)
+	}
+}
+
+func TestASoakEndsNoElectorAndHasAllElse(t *testing.T) {
+	kinds := slices.DeleteFunc(everyKind(), endsElectors)
+	s := newStorm(5, 4*time.Second, kinds)
+	seen := map[string]bool{}
+	for range 200 {
+		for _, st := range s.next().steps {
+			seen[st.kind] = true
+		}
+	}
+	for _, k := range everyKind() {
+		if seen[k] == endsElectors(k) {
+			t.Errorf("%s is drawn: %v", k, seen[k])
+		}
+	}
+	for seed := range uint64(50) {
+		p := newPlan(Options{Seed: seed, Scenario: SoakScenario, Kind: Elector, Links: Namespaces})
+		if !p.auth || slices.ContainsFunc(p.lanes, func(l lanePlan) bool { return l.work == history.Child && !l.restart }) {
+			t.Fatalf("seed %d: %+v", seed, p)
+		}
+	}
+}
+
+func TestInEveryStormSomebodyHasAPageOpen(t *testing.T) {
+	all := 0
+	for seed := range uint64(100) {
+		p := newPlan(Options{Seed: seed, Scenario: StormScenario, Kind: Elector, Links: Namespaces})
+		n := 0
+		for _, l := range p.lanes {
+			if l.page {
+				n++
+			}
+		}
+		if n == 0 {
+			t.Errorf("seed %d: no page is open", seed)
+		}
+		if n == len(p.lanes) {
+			all++
+		}
+	}
+	if all == 0 || all > 40 {
+		t.Errorf("in %d of 100 storms every page is open", all)
+	}
+}
+
 func TestWhatTheCommandLineSaysComesBeforeTheSeed(t *testing.T) {
 	for seed := range uint64(50) {
 		p := newPlan(Options{Seed: seed, Scenario: StormScenario, Kind: Plain, Links: Proxies, Electors: 5, TTL: 9 * time.Second})
@@ -112,6 +178,9 @@ func TestAStormBeginsWithAStopAloneAndMakesNoTwoOfThemInARow(t *testing.T) {
 		for i := range 60 {
 			b := s.next()
 			single := len(b.steps) == 1
+			if single && b.steps[0].kind == history.Rotation {
+				single = false // in peace
+			}
 			if single && (b.steps[0].kind != history.ElectorStop || !b.steps[0].atLeader) {
 				t.Fatalf("seed %d: a single %+v", seed, b.steps[0])
 			}

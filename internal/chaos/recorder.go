@@ -96,6 +96,24 @@ func (r *recorder) acted(place int, w history.Work, at history.Instant) int {
 	return place
 }
 
+// opened records that a page is opened, and returns its place for pageChanged.
+func (r *recorder) opened(p history.Page) (place int) {
+	r.do(func(h *history.History) {
+		place = len(h.Pages)
+		h.Pages = append(h.Pages, p)
+	})
+	return place
+}
+
+func (r *recorder) pageChanged(place int, change func(*history.Page)) {
+	r.do(func(h *history.History) { change(&h.Pages[place]) })
+}
+
+// shown records what came on the stream of a page.
+func (r *recorder) shown(a history.Answer) {
+	r.do(func(h *history.History) { h.Shown = append(h.Shown, a) })
+}
+
 // fault is one that is under way. Its methods may be called concurrently.
 type fault struct {
 	recorder *recorder
@@ -137,9 +155,13 @@ func (r *recorder) snapshot() *history.History {
 	h.Processes = slices.Clone(h.Processes)
 	h.Register = slices.Clone(h.Register)
 	h.Work = slices.Clone(h.Work)
+	h.Pages = slices.Clone(h.Pages)
+	h.Shown = slices.Clone(h.Shown)
+	h.Outcries = slices.Clone(h.Outcries)
 	h.Stalls = slices.Clone(h.Stalls)
 	r.mu.Unlock()
 	slices.SortStableFunc(h.Answers, func(a, b history.Answer) int { return cmp.Compare(a.Sent, b.Sent) })
+	slices.SortStableFunc(h.Shown, func(a, b history.Answer) int { return cmp.Compare(a.Sent, b.Sent) })
 	slices.SortStableFunc(h.Samples, func(a, b history.Sample) int { return cmp.Compare(a.Sent, b.Sent) })
 	slices.SortStableFunc(h.Keys, func(a, b history.KeyEvent) int { return cmp.Compare(a.Seen, b.Seen) })
 	slices.SortStableFunc(h.Register, func(a, b history.Access) int { return cmp.Compare(a.Call, b.Call) })

@@ -45,11 +45,14 @@ type run struct {
 func Run(ctx context.Context, o Options) (Outcome, error) {
 	p := newPlan(o)
 	r := &run{opts: o, plan: p, recorder: newRecorder(history.Run{
-		Seed: o.Seed, Scenario: o.Scenario, Program: o.Kind, Began: now(), TTL: p.ttl, AnswerMax: p.answerMax(), Members: memberNames(),
+		Seed: o.Seed, Scenario: o.Scenario, Program: o.Kind, Began: now(), TTL: p.ttl, AnswerMax: p.answerMax(), Members: memberNames(o.Members),
+		Access: p.access(), Race: o.Race,
 	})}
 	r.keys = newKeyLog(r.recorder)
 	err := r.stage(ctx)
-	r.recorder.do(func(h *history.History) { h.Run.Ended = now() })
+	cries, unread := outcries(o.Dir) // all processes have ended
+	err = errors.Join(err, unread)
+	r.recorder.do(func(h *history.History) { h.Run.Ended, h.Outcries = now(), cries })
 	h := r.recorder.snapshot()
 	return Outcome{History: h, Report: r.judge(h), Interrupted: ctx.Err() != nil}, err
 }
@@ -58,7 +61,7 @@ func Run(ctx context.Context, o Options) (Outcome, error) {
 // time in which somebody leads is for storms alone.
 func Judge(h *history.History) check.Report {
 	r := check.Check(h)
-	if h.Run.Scenario != StormScenario {
+	if !stormy(h.Run.Scenario) {
 		r.Violations = slices.DeleteFunc(r.Violations, func(v check.Violation) bool { return v.Rule == "availability" })
 	}
 	return r
@@ -131,13 +134,23 @@ func (r *run) announce() {
 	}
 	auth := "no password"
 	if r.plan.auth {
-		auth = "TLS and passwords, whose tokens last 5 s"
+		auth = r.plan.access() + ", whose tokens last 5 s"
 	}
-	r.opts.say("seed %d: %d electors, TTL %v, --shutdown-release=%s, etcd with %s, through links:%s; work:%s",
-		r.opts.Seed, r.plan.electors, r.plan.ttl, release(r.plan.releaseNow), auth, links, r.works())
+	r.opts.say("seed %d: %d electors, TTL %v, --shutdown-release=%s, etcd %s, %s, with %s, through links:%s; work:%s",
+		r.opts.Seed, r.plan.electors, r.plan.ttl, release(r.plan.releaseNow), r.ground.release, members(r.opts.Members), auth, links, r.works())
+	if r.opts.Members == 1 {
+		r.opts.say("left out: %s, which need members that do not lead", strings.Join(wantFollowers, ", "))
+	}
 	if r.opts.Links == Proxies {
 		r.opts.say("left out: %s and %s, which need network namespaces", history.LeaderDepose, history.MemberIsolate)
 	}
+}
+
+func members(n int) string {
+	if n == 1 {
+		return "one member"
+	}
+	return fmt.Sprintf("%d members", n)
 }
 
 // works says how the work beside each elector is bound to it.
@@ -161,6 +174,9 @@ func (r *run) works() string {
 		if l.asks {
 			text += ", is checked and asks before terms"
 		}
+		if l.page {
+			text += ", its page is open"
+		}
 		text += ";"
 	}
 	return strings.TrimSuffix(text, ";")
@@ -169,15 +185,15 @@ func (r *run) works() string {
 // observe starts the fleet and all that watches it.
 func (r *run) observe(ctx context.Context, g *sync.WaitGroup) error {
 	g.Go(func() { watchStalls(ctx, r.recorder) })
-	for i := range memberCount {
+	for i := range r.ground.members {
 		endpoint := r.ground.etcd.Member(i).Endpoint()
 		w := &watcher{log: r.keys, open: r.opener(endpoint)}
 		g.Go(func() { w.run(ctx) })
-		cfg, err := r.ground.etcd.ClientConfig(endpoint)
+		cfg, err := r.ground.clientConfig(endpoint)
 		if err != nil {
 			return err
 		}
-		g.Go(func() { r.canaries.run(ctx, cfg, canaryCount/memberCount) })
+		g.Go(func() { r.canaries.run(ctx, cfg, canaryCount/r.ground.members) })
 	}
 	values := &register{recorder: r.recorder}
 	heard, err := newActors(r.opts.Dir, r.recorder, values, r.fleet.lanes)
@@ -194,6 +210,10 @@ func (r *run) observe(ctx context.Context, g *sync.WaitGroup) error {
 		if l.plan.work == history.Hold {
 			l.holder = newHolder(l.asker, values, random(r.opts.Seed, uint64(workStream+len(r.fleet.lanes)+i)))
 			g.Go(func() { l.holder.run(ctx) })
+		}
+		if l.plan.page {
+			b := newBrowser(l.asker)
+			g.Go(func() { b.run(ctx) })
 		}
 		w := &worker{asker: l.asker, register: values, rand: random(r.opts.Seed, uint64(workStream+i)), ttl: r.plan.ttl}
 		g.Go(func() { w.run(ctx) })
@@ -236,12 +256,16 @@ func (r *run) perform(ctx context.Context) error {
 
 // play is the scenario itself.
 func (r *run) play(ctx context.Context) error {
-	if r.opts.Scenario != StormScenario {
+	if !stormy(r.opts.Scenario) {
 		return scripts()[r.opts.Scenario].play(r.director, ctx)
 	}
 	weather, cancel := context.WithTimeoutCause(ctx, r.opts.For, errOver)
 	defer cancel()
-	err := r.director.storm(weather, r.opts.Seed)
+	kinds := r.director.kinds()
+	if r.opts.Scenario == SoakScenario {
+		kinds = slices.DeleteFunc(kinds, endsElectors)
+	}
+	err := r.director.storm(weather, r.opts.Seed, kinds)
 	if err == nil && ctx.Err() == nil && r.plan.restored {
 		// A restore is no place for what the storm left: the fleet recovers first.
 		pause(ctx, recovery(r.plan.ttl))
@@ -255,17 +279,18 @@ func (r *run) supervise(ctx context.Context, end context.CancelCauseFunc) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	until := time.Now().Add(r.opts.For)
-	for turn := 1; ; turn++ {
+	for turn, due := 1, 10; ; turn++ {
 		rest(ctx, tick)
 		if ctx.Err() != nil {
 			return
 		}
 		p := Progress{}
 		p.Answers, p.Faults = r.recorder.counts()
-		if r.opts.Scenario == StormScenario {
+		if stormy(r.opts.Scenario) {
 			p.Left = max(0, time.Until(until))
 		}
-		if turn%10 == 0 {
+		if turn >= due {
+			due = turn + 10 + int(p.Answers/25_000) // a long record takes long to judge
 			if r.early = Judge(r.recorder.snapshot()).Violations; len(r.early) > 0 {
 				p.Violations = len(r.early)
 				end(errViolation)

@@ -15,25 +15,27 @@ type script struct {
 	ttl        time.Duration // that suits it
 	links      bool          // every elector reaches etcd through links
 	isolates   bool          // cuts members off from each other
+	followers  bool          // wants members that do not lead
 	releaseNow bool
 	lanes      []lanePlan // of the first electors; others only poll
 	play       func(d *director, ctx context.Context) error
 }
 
-// scripts are all scenarios by name. The storm is among them for its TTL alone.
+// scripts are all scenarios by name. The storm and the soak are among them for their TTL alone.
 func scripts() map[string]script {
 	const ttl = 4 * time.Second
 	return map[string]script{
 		StormScenario:         {ttl: ttl},
-		"depose":              {ttl: 10 * time.Second, isolates: true, play: (*director).depose},
-		"revoke":              {ttl: 5 * time.Second, play: (*director).revoke},
+		SoakScenario:          {ttl: ttl},
+		"depose":              {ttl: 10 * time.Second, isolates: true, followers: true, play: (*director).depose},
+		"revoke":              {ttl: 5 * time.Second, followers: true, play: (*director).revoke},
 		"pause":               {ttl: ttl, play: (*director).pause},
 		"slow":                {ttl: 10 * time.Second, links: true, play: (*director).slow},
 		"handover":            {ttl: ttl, releaseNow: true, play: (*director).handover},
 		"promised":            {ttl: ttl, play: (*director).handover},
 		"kill":                {ttl: ttl, play: (*director).kill},
 		"delete":              {ttl: ttl, play: (*director).delete},
-		"move":                {ttl: ttl, play: (*director).move},
+		"move":                {ttl: ttl, followers: true, play: (*director).move},
 		"work":                {ttl: ttl, play: (*director).work, lanes: boundWork},
 		history.Restore:       {ttl: ttl, play: (*director).restore},
 		history.RestoreBumped: {ttl: ttl, play: (*director).restoreBumped},

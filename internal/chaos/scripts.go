@@ -45,8 +45,8 @@ func (d *director) deposeRound(ctx context.Context, l *lane, token int64) error 
 	if err != nil {
 		return err
 	}
-	cut := d.recorder.begin(history.PartitionOne, "from all but etcd's leader", append([]string{l.elector}, othersThan(old)...)...)
-	rejoin, err := d.ground.wires.part(l.index, indexesWithout(old), true, true)
+	cut := d.recorder.begin(history.PartitionOne, "from all but etcd's leader", append([]string{l.elector}, namesOf(d.ground.others(old))...)...)
+	rejoin, err := d.ground.wires.part(l.index, d.ground.others(old), true, true)
 	if err != nil {
 		return err
 	}
@@ -79,23 +79,12 @@ func (d *director) deposeRound(ctx context.Context, l *lane, token int64) error 
 	return nil
 }
 
-// othersThan names the members but one.
-func othersThan(member int) []string {
+func namesOf(members []int) []string {
 	var names []string
-	for _, i := range indexesWithout(member) {
+	for _, i := range members {
 		names = append(names, memberName(i))
 	}
 	return names
-}
-
-func indexesWithout(member int) []int {
-	var others []int
-	for i := range memberCount {
-		if i != member {
-			others = append(others, i)
-		}
-	}
-	return others
 }
 
 // revoke freezes etcd's leader among many leases until it must think that they have run out. When it wakes
@@ -118,7 +107,7 @@ func (d *director) revokeRound(ctx context.Context, l *lane, token int64) error 
 	}
 	pause(ctx, d.ttl+2*time.Second)
 	cut := d.recorder.begin(history.PartitionTotal, "before etcd's old leader wakes", l.elector)
-	rejoin, err := d.ground.wires.part(l.index, everyMember[:], true, true)
+	rejoin, err := d.ground.wires.part(l.index, d.ground.every(), true, true)
 	err = errors.Join(err, m.Resume())
 	f.end(err == nil)
 	next, t, lost := d.successor(ctx, token)
@@ -151,7 +140,7 @@ func (d *director) slow(ctx context.Context) error {
 			restore := d.ground.wires.delay(l.index, 0, late)
 			pause(ctx, d.ttl)
 			cut := d.recorder.begin(history.PartitionTotal, "while replies are late", l.elector)
-			heal, err := d.ground.wires.part(l.index, everyMember[:], true, true)
+			heal, err := d.ground.wires.part(l.index, d.ground.every(), true, true)
 			pause(ctx, d.ttl+3*time.Second)
 			lost, undo := heal()
 			cut.end(lost && undo == nil)
@@ -271,7 +260,7 @@ func (d *director) goBack(ctx context.Context, path string, saved int64, bump ui
 	if bump > 0 {
 		kind = history.RestoreBumped
 	}
-	f := d.recorder.begin(kind, fmt.Sprintf("bumped by %d", bump), memberNames()...)
+	f := d.recorder.begin(kind, fmt.Sprintf("bumped by %d", bump), memberNames(d.ground.members)...)
 	f.took(slices.DeleteFunc(tokensOf(r), func(token int64) bool { return token <= saved }))
 	within, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()

@@ -123,7 +123,7 @@ func (w *wires) hold(elector int, members []int) (undo func() (held bool)) {
 
 // delay makes everything between an elector and the members late. Undoing it keeps the order of bytes.
 func (w *wires) delay(elector int, up, down time.Duration) (undo func() (delayed bool, err error)) {
-	every := everyMember[:]
+	every := indexes(w.members)
 	before := w.stats(elector, every)
 	for _, l := range w.links[elector] {
 		l.Delay(up, down)

@@ -11,10 +11,13 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 func start3(ctx context.Context, t *testing.T, opts Options) *Cluster {
 	t.Helper()
+	opts.Program = testenv.Etcd(t)
 	c, err := StartProcesses(ctx, 3, opts)
 	if err != nil {
 		t.Fatal(err)

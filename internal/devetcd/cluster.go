@@ -20,8 +20,8 @@ type Cluster struct {
 	once    sync.Once // closes
 }
 
-// StartProcesses re-executes this executable as n member processes and returns when they form a
-// healthy cluster. Close it. The context bounds the start alone.
+// StartProcesses runs n member processes, which are this executable again unless Options.Program names
+// others, and returns when they form a healthy cluster. Close it. The context bounds the start alone.
 func StartProcesses(ctx context.Context, n int, opts Options) (*Cluster, error) {
 	dir, tls, err := prepare(n, opts)
 	if err != nil {
@@ -51,7 +51,7 @@ func startCluster(ctx context.Context, n int, dir string, opts Options, tls *TLS
 	}
 	c := &Cluster{access: access{tls: tls}, dir: dir}
 	for i := range configs {
-		m := &Member{config: configs[i], wrap: opts.wrap(i)}
+		m := &Member{config: configs[i], wrap: opts.wrap(i), program: opts.program(i)}
 		if err = m.Restart(); err != nil {
 			break
 		}
@@ -161,12 +161,26 @@ func (c *Cluster) MoveLeader(ctx context.Context, i int) error {
 func (c *Cluster) status(ctx context.Context, m *Member) (*clientv3.StatusResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	cli, err := c.NewClient(ctx, m.Endpoint())
+	who := []string{m.Endpoint()}
+	if m.learner && c.auth != nil { // it gives nobody a token
+		who = c.voters()
+	}
+	cli, err := c.NewClient(ctx, who...)
 	if err != nil {
 		return nil, err
 	}
 	defer cli.Close()
 	return cli.Status(ctx, m.Endpoint())
+}
+
+// voters are the client URLs of the members that have a vote.
+func (c *Cluster) voters() (endpoints []string) {
+	for _, m := range c.members {
+		if !m.learner && !m.removed {
+			endpoints = append(endpoints, m.Endpoint())
+		}
+	}
+	return endpoints
 }
 
 // Close kills what still runs, frozen or not, waits for it and removes all data. Later calls do nothing.

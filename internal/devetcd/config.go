@@ -2,15 +2,16 @@ package devetcd
 
 import (
 	"cmp"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/big"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,11 +31,15 @@ type memberConfig struct {
 	ElectionTimeout time.Duration
 	Fsync           bool
 	SnapshotCount   uint64
+	Quota           int64 // bytes; 0 means etcd's default
 	LogLevel        string
 	TLS             *TLSFiles
 	AuthToken       string
 	AuthTokenTTL    time.Duration
 }
+
+// bcryptCost is the cheapest that bcrypt allows: these passwords guard nothing.
+const bcryptCost = 4
 
 // newMemberConfigs plans n members below dir, on ports that are free at this moment.
 func newMemberConfigs(n int, dir string, opts Options, tls *TLSFiles) ([]memberConfig, error) {
@@ -69,6 +74,7 @@ func newMemberConfigs(n int, dir string, opts Options, tls *TLSFiles) ([]memberC
 			Disk:            disk,
 			Fsync:           opts.Fsync || disk != "",
 			SnapshotCount:   opts.SnapshotCount,
+			Quota:           opts.Quota,
 			LogLevel:        cmp.Or(opts.LogLevel, "warn"),
 			TLS:             tls,
 			AuthToken:       cmp.Or(opts.AuthToken, embed.DefaultAuthToken),
@@ -107,10 +113,11 @@ func (c memberConfig) embedConfig() (*embed.Config, error) {
 	if c.SnapshotCount > 0 {
 		cfg.SnapshotCount = c.SnapshotCount
 	}
+	cfg.QuotaBackendBytes = c.Quota
 	cfg.LogLevel = c.LogLevel
 	cfg.LogOutputs = []string{c.logFile()}
 	cfg.AuthToken = c.AuthToken
-	cfg.BcryptCost = 4 // the cheapest that bcrypt allows: these passwords guard nothing
+	cfg.BcryptCost = bcryptCost
 	if c.AuthTokenTTL > 0 {
 		cfg.AuthTokenTTL = uint(c.AuthTokenTTL.Seconds())
 	}
@@ -137,18 +144,25 @@ func choosePort(host string, usual int) (string, error) {
 	return addr, err
 }
 
-// FreeAddress returns host:port with a TCP port that is free now. It chooses below the range from which
-// the kernel takes the ports of outgoing connections: there, a client that dials a server which is down
-// can be given the server's own port and connect to itself, and the server cannot come back.
+// The ports to choose from: below the range from which the kernel takes those of outgoing connections. There, a client
+// that dials a server which is down can be given the server's own port and connect to itself, and the server cannot
+// come back.
+const lowest, highest = 12000, 31999
+
+// order is that in which this process gives ports out: none a second time before all the others, since who was given
+// one may not listen yet.
+var (
+	order = sync.OnceValue(func() []int { return rand.Perm(highest - lowest + 1) })
+	given atomic.Uint32
+)
+
+// FreeAddress returns host:port with a TCP port that is free now, and that no other call in this process has
+// returned lately.
 func FreeAddress(host string) (string, error) {
-	const low, high = 12000, 32000
 	var last error
 	for range 100 {
-		r, err := rand.Int(rand.Reader, big.NewInt(high-low))
-		if err != nil {
-			return "", err
-		}
-		addr := net.JoinHostPort(host, strconv.Itoa(low+int(r.Int64())))
+		all := order()
+		addr := net.JoinHostPort(host, strconv.Itoa(lowest+all[int(given.Add(1))%len(all)]))
 		l, err := net.Listen("tcp", addr)
 		if err == nil {
 			return addr, l.Close()

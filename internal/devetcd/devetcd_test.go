@@ -6,12 +6,17 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -158,7 +163,7 @@ func TestClusterSurvivesFrozenAndKilledMembers(t *testing.T) {
 
 func TestMemberProcessesRunUnderTheirWrapper(t *testing.T) {
 	ctx := within(t, 30*time.Second)
-	c, err := StartProcesses(ctx, 1, Options{Wrap: func(int) []string { return []string{"env", "WRAPPED=yes"} }})
+	c, err := StartProcesses(ctx, 1, Options{Program: testenv.Etcd(t), Wrap: func(int) []string { return []string{"env", "WRAPPED=yes"} }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,5 +171,115 @@ func TestMemberProcessesRunUnderTheirWrapper(t *testing.T) {
 	put(ctx, t, &c.access)
 	if environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.Member(0).PID()), "environ")); err == nil && !bytes.Contains(environ, []byte("WRAPPED=yes")) {
 		t.Error("the PID is not the wrapped member's")
+	}
+}
+
+func TestMembersRunTheProgramThatTheyAreGiven(t *testing.T) {
+	ctx := within(t, 60*time.Second)
+	testenv.Compat(t)
+	program := testenv.Etcd(t)(0)
+	release, err := Inspect(ctx, program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ETCD_NAME", "stranger") // of the environment of whoever runs this
+	c, err := StartProcesses(ctx, 1, Options{Program: func(int) string { return program }, Quota: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 {
+		s, err := c.status(ctx, c.Member(0))
+		if err != nil || s.Version != release.Version {
+			t.Fatalf("a member of %s (%s) says %+v, %v", program, release.Version, s, err)
+		}
+		put(ctx, t, &c.access)
+		if err := c.Member(0).Stop(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Member(0).RestartAs(program); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.WaitHealthy(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Member(0).Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Member(0).RestartAs("/bin/true"); err == nil {
+		t.Error("a program that is not etcd was started")
+	}
+}
+
+func TestMembersEndWhileNewStreamsComeInOverTLS(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	c, err := StartProcesses(ctx, 1, Options{TLS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cli, err := c.NewClient(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cli.Close()
+	ctx, stop := context.WithCancel(ctx)
+	const streams = 200
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	defer stop()
+	open := make(chan struct{}, streams)
+	for range streams {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				s, err := etcdserverpb.NewLeaseClient(cli.ActiveConnection()).LeaseKeepAlive(ctx, grpc.WaitForReady(true))
+				if err != nil || s.Send(&etcdserverpb.LeaseKeepAliveRequest{ID: 1}) != nil {
+					continue
+				}
+				if _, err := s.Recv(); err == nil {
+					select {
+					case open <- struct{}{}:
+					case <-ctx.Done():
+					}
+					_, _ = s.Recv() // nothing comes until the stream ends
+				}
+			}
+		})
+	}
+	for range 5 {
+		for range streams {
+			select {
+			case <-open:
+			case <-ctx.Done():
+				t.Fatal("the streams are not opened again")
+			}
+		}
+		bounded, cancel := context.WithTimeout(ctx, 20*time.Second)
+		err := c.Member(0).Stop(bounded)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Member(0).Restart(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.WaitHealthy(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNoPortIsGivenTwice(t *testing.T) {
+	given := map[string]bool{}
+	for range 300 {
+		addr, err := FreeAddress("127.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if given[addr] {
+			t.Fatalf("%s was given before, and who got it may not listen yet", addr)
+		}
+		given[addr] = true
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver"
 	"google.golang.org/grpc"
 )
 
@@ -90,11 +90,28 @@ func runEtcd(ctx context.Context, c memberConfig) (*member, error) {
 	return nil, fmt.Errorf("wait for etcd: %w", err)
 }
 
-// close drops all clients, stops the member and joins it. Without the first, etcd waits for its
-// clients' streams to end for five seconds and two election timeouts.
+// close drops all clients, stops the member and joins it. Unless its clients are dropped, etcd waits for
+// their streams to end for five seconds and two election timeouts. They are dropped again and again: with
+// TLS etcd's streams come through an HTTP server, which may still pass one on while gRPC stops, and gRPC
+// then waits for that one and closes it only when told again.
 func (m *member) close() {
-	m.grpc.Stop()
-	m.etcd.Close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		m.etcd.Close()
+	}()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	var drops sync.WaitGroup
+	defer drops.Wait()
+	for {
+		drops.Go(m.grpc.Stop)
+		select {
+		case <-again.C:
+		case <-closed:
+			return
+		}
+	}
 }
 
 // prepare makes the directory that n members live in, with certificates if the options ask for them.
@@ -117,9 +134,6 @@ func prepare(n int, opts Options) (dir string, tls *TLSFiles, err error) {
 	}
 	return dir, tls, nil
 }
-
-// Server gives tests the member's inside, such as its lessor. It is not to be used after Close.
-func (e *Embedded) Server() *etcdserver.EtcdServer { return e.member.etcd.Server }
 
 // Close stops the member, joins it and removes its data, whether or not clients are connected. Later
 // calls do nothing.

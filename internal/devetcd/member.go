@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,9 +20,11 @@ type Member struct {
 	config  memberConfig
 	wrap    []string
 	removed bool // from the cluster
+	learner bool
 
-	mu   sync.Mutex    // guards proc; held while a process is started
-	proc *proc.Process // the newest; never nil once StartProcesses has returned
+	mu      sync.Mutex    // guards the fields below; held while a process is started
+	program string        // of etcd's own; empty: this executable
+	proc    *proc.Process // the newest; never nil once StartProcesses has returned
 }
 
 // Endpoint returns the member's client URL.
@@ -52,8 +55,13 @@ func (m *Member) Resume() error { return m.process().Resume() }
 func (m *Member) Kill() error { return m.process().Kill() }
 
 // Stop ends the member with SIGTERM, frozen or not, and waits for its end; it kills it when the context
-// ends first. A leading member hands leadership over before it ends.
-func (m *Member) Stop(ctx context.Context) error { return m.process().Stop(ctx) }
+// ends first, and the error has what it wrote then. A leading member hands leadership over before it ends.
+func (m *Member) Stop(ctx context.Context) error {
+	if err := m.process().Stop(ctx); err != nil {
+		return errors.Join(err, m.post())
+	}
+	return nil
+}
 
 // Restart starts a member that has ended, with its data and on its ports. It does not wait for it to
 // serve, since that takes a quorum: see Cluster.WaitHealthy.
@@ -66,6 +74,15 @@ func (m *Member) Restart() error {
 	return m.start()
 }
 
+// RestartAs is Restart with another program, on the same data: what each member goes through when etcd is upgraded. It
+// stays the member's program; empty means the embedded one. etcd goes up by one minor release at a time.
+func (m *Member) RestartAs(program string) error {
+	m.mu.Lock()
+	m.program = program
+	m.mu.Unlock()
+	return m.Restart()
+}
+
 func (m *Member) process() *proc.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -76,28 +93,56 @@ func (m *Member) start() error {
 	if err := os.MkdirAll(m.config.Dir, 0o700); err != nil {
 		return err
 	}
-	exe, err := os.Executable()
+	cmd, err := m.command()
 	if err != nil {
 		return err
 	}
-	config, err := json.Marshal(m.config)
-	if err != nil {
-		return err
+	if len(m.wrap) > 0 {
+		env := cmd.Env
+		cmd = exec.Command(m.wrap[0], append(slices.Clone(m.wrap[1:]), cmd.Args...)...)
+		cmd.Env = env
 	}
 	out, err := os.Create(m.outputFile())
 	if err != nil {
 		return err
 	}
 	defer out.Close() // the child has its own
-	argv := append(append([]string{}, m.wrap...), exe)
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), memberEnv+"="+string(config))
 	cmd.Stdout, cmd.Stderr = out, out
 	m.proc, err = proc.Start(cmd)
 	return err
 }
 
+func (m *Member) command() (*exec.Cmd, error) {
+	if m.program != "" {
+		return m.config.command(context.Background(), m.program)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	config, err := json.Marshal(m.config)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), memberEnv+"="+string(config))
+	return cmd, nil
+}
+
 func (m *Member) outputFile() string { return filepath.Join(m.config.Dir, "output") }
+
+// ownProgram reports whether the member is a process of etcd's own program.
+func (m *Member) ownProgram() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.program != ""
+}
+
+// lastWords are the last lines of a log, among which is why its writer ended.
+func lastWords(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	return strings.Join(lines[max(0, len(lines)-3):], "\n")
+}
 
 // post tells why a member's process has ended, from what it wrote.
 func (m *Member) post() error {
@@ -106,6 +151,9 @@ func (m *Member) post() error {
 		return err
 	}
 	text := strings.TrimSpace(string(out))
+	if log, err := os.ReadFile(m.LogFile()); text == "" && m.ownProgram() && err == nil {
+		text = lastWords(string(log))
+	}
 	if text == "" {
 		text = "no output; is MaybeRunMember called first in main or TestMain?"
 	}

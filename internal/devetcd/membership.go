@@ -31,9 +31,24 @@ func (c *Cluster) Remove(ctx context.Context, i int) error {
 	return m.Stop(ctx)
 }
 
-// Add starts a further member and returns its index when it is one and the cluster is healthy. It must not run while
-// other methods of the cluster do.
+// Add starts a further member, of the first one's program, and returns its index when it is one and the cluster is
+// healthy. It must not run while other methods of the cluster do.
 func (c *Cluster) Add(ctx context.Context) (int, error) {
+	return c.add(ctx, false, func(ctx context.Context, cli *clientv3.Client, peerURL string) error {
+		_, err := cli.MemberAdd(ctx, []string{peerURL})
+		return err
+	})
+}
+
+// AddLearner is Add for a member that has no vote.
+func (c *Cluster) AddLearner(ctx context.Context) (int, error) {
+	return c.add(ctx, true, func(ctx context.Context, cli *clientv3.Client, peerURL string) error {
+		_, err := cli.MemberAddAsLearner(ctx, []string{peerURL})
+		return err
+	})
+}
+
+func (c *Cluster) add(ctx context.Context, learner bool, ask func(context.Context, *clientv3.Client, string) error) (int, error) {
 	i := len(c.members)
 	config := c.members[0].config
 	config.Name = "m" + strconv.Itoa(i)
@@ -54,13 +69,12 @@ func (c *Cluster) Add(ctx context.Context) (int, error) {
 		}
 	}
 	err := c.change(ctx, "add a member", nil, func(ctx context.Context, cli *clientv3.Client) error {
-		_, err := cli.MemberAdd(ctx, []string{config.PeerURL})
-		return err
+		return ask(ctx, cli, config.PeerURL)
 	})
 	if err != nil {
 		return 0, err
 	}
-	m := &Member{config: config}
+	m := &Member{config: config, program: c.members[0].program, learner: learner}
 	if err := m.Restart(); err != nil {
 		return 0, err
 	}

@@ -11,6 +11,7 @@ type Options struct {
 	ElectionTimeout time.Duration // default 1s; the smallest lease TTL follows from it
 	Fsync           bool          // survive the death of the host, which no test needs
 	SnapshotCount   uint64        // applied entries between snapshots; 0 means etcd's default
+	Quota           int64         // bytes of the database from which etcd refuses to write; 0 means etcd's default
 	LogLevel        string        // of the log file in the members' directories; default "warn"
 
 	TLS      bool   // serve clients by TLS only, and demand a certificate from them
@@ -31,6 +32,10 @@ type Options struct {
 	// its log, so that the disk can be hurt; empty means no such. A member with one calls fsync.
 	DiskDir func(i int) string
 
+	// Program gives the path of etcd's own program that member process i runs, for other releases than the one that is
+	// embedded here; empty means that. On systems other than Linux such a member outlives a parent that is killed.
+	Program func(i int) string
+
 	// Wrap gives words to put before the command line of member process i, such as "ip", "netns",
 	// "exec", "red". The wrapper must exec the member and not fork it: signals go to its PID.
 	Wrap func(i int) []string
@@ -48,6 +53,13 @@ func (o Options) disk(i int) string {
 		return ""
 	}
 	return o.DiskDir(i)
+}
+
+func (o Options) program(i int) string {
+	if o.Program == nil {
+		return ""
+	}
+	return o.Program(i)
 }
 
 func (o Options) wrap(i int) []string {

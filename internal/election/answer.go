@@ -53,6 +53,10 @@ func newDesk(clock Clock, answerMax time.Duration, identity string) *desk {
 	return &desk{clock: clock, answerMax: answerMax, identity: identity, changed: make(chan struct{})}
 }
 
+// Slowest is what the slowest clock counts that a promise may be measured with while this host's counts 100: a consumer
+// may be on another host. A promise is kept by that clock too.
+const Slowest = 99
+
 // answer evaluates leadership now and records the promise that a yes is: at most limit long, and none
 // if limit is zero. The clock is read under the read lock and ends of terms take the write lock, so
 // that no reader which was preempted in between can say yes after the key has gone.
@@ -70,7 +74,7 @@ func (d *desk) evaluate(limit time.Duration, promised *atomic.Int64) Answer {
 			a.Leading = true
 			a.ExpiresIn = min(left, limit, d.answerMax)
 			a.ExpiresAt = a.At.Add(a.ExpiresIn)
-			raise(promised, a.ExpiresAt)
+			raise(promised, a.ExpiresAt.Add(a.ExpiresIn/Slowest))
 		} else {
 			d.over.Store(true) // a no is never followed by a yes of the same term
 		}

@@ -3,9 +3,12 @@ package election_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/elector-dev/elector/internal/election"
@@ -248,10 +251,11 @@ func TestQueueIsReadOnceASecond(t *testing.T) {
 		}
 		c := f.join("c", nil)
 		c.awaitPhase(election.Follower)
+		time.Sleep(time.Second - time.Millisecond) // of the bubble's time
 		if q := reads(b); q.Total != 2 {
 			t.Errorf("read again within a second: %+v", q)
 		}
-		time.Sleep(time.Second) // of the bubble's time
+		time.Sleep(time.Millisecond)
 		if q := reads(b); q.Total != 3 {
 			t.Errorf("after a second: %+v", q)
 		}
@@ -282,7 +286,7 @@ func TestAnotherProcessUnderTheSameIdentityIsCountedUntilItIsGone(t *testing.T) 
 			c.Incarnation, c.Store, c.Recorder = "a-2", f.cluster.Store("a", "a-2"), seen
 		})
 		twin.awaitPhase(election.Follower)
-		time.Sleep(time.Second) // of the bubble's time
+		time.Sleep(ttl) // of the bubble's time
 		if n := seen.twins.Load(); n != 1 {
 			t.Errorf("%d twins counted", n)
 		}
@@ -291,6 +295,55 @@ func TestAnotherProcessUnderTheSameIdentityIsCountedUntilItIsGone(t *testing.T) 
 		time.Sleep(2 * time.Minute)
 		if n := seen.twins.Load(); n != 0 {
 			t.Errorf("%d twins counted after the other had gone", n)
+		}
+	})
+}
+
+// counted has the store tell of each look at the queue.
+type counted struct {
+	election.Store
+	look func()
+}
+
+func (c counted) Open(ctx context.Context, req election.OpenRequest) (election.Session, election.Opened, error) {
+	s, o, err := c.Store.Open(ctx, req)
+	return countedSession{s, c.look}, o, err
+}
+
+type countedSession struct {
+	election.Session
+	look func()
+}
+
+func (c countedSession) Candidates(ctx context.Context) (election.Queue, error) {
+	c.look()
+	return c.Session.Candidates(ctx)
+}
+
+func TestElectorsThatComeToStandTogetherDoNotAllReadTheQueueAtOnce(t *testing.T) {
+	const many, window = 100, 100 * time.Millisecond
+	inBubble(t, func(f *fleet) {
+		var mu sync.Mutex
+		looks := map[time.Duration]int{}
+		began := f.clock.Now()
+		look := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			looks[f.clock.Now().Sub(began)/window]++
+		}
+		for i := range many {
+			id := fmt.Sprintf("c%d", i)
+			f.join(id, nil, func(c *election.Config) { c.Store = counted{f.cluster.Store(id, id+"-1"), look} })
+		}
+		time.Sleep(ttl) // of the bubble's time
+		mu.Lock()
+		defer mu.Unlock()
+		total, most := 0, 0
+		for _, n := range looks {
+			total, most = total+n, max(most, n)
+		}
+		if total != many || most > many/4 {
+			t.Errorf("%d candidates read the queue %d times, %d times of that within %v", many, total, most, window)
 		}
 	})
 }
@@ -385,6 +438,46 @@ func TestHistoryKeepsTheLatestThousandTerms(t *testing.T) {
 		sorted := slices.IsSortedFunc(h, func(x, y election.PastTerm) int { return int(x.Token - y.Token) })
 		if len(h) != 1000 || h[999].Token != last || !sorted {
 			t.Errorf("%d terms, the last of %d, sorted %v; leads with %d", len(h), h[len(h)-1].Token, sorted, last)
+		}
+	})
+}
+
+// Nothing runs that could take what is asked, or nothing runs any more.
+func TestWhatIsAskedWaitsForTheLoopAndNoLongerThanItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := complete()
+		e, err := election.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asks := map[string]func(context.Context) error{
+			"resign":     func(ctx context.Context) error { return e.Resign(ctx, election.Resignation{}) },
+			"bar":        func(ctx context.Context) error { return e.Bar(ctx, election.Bar{}) },
+			"forewarn":   func(ctx context.Context) error { return e.Forewarn(ctx, "") },
+			"unfence":    e.Unfence,
+			"candidates": func(ctx context.Context) error { _, err := e.Candidates(ctx); return err },
+			"put": func(ctx context.Context) error {
+				_, err := e.PutValue(ctx, election.ValuePut{Token: 1})
+				return err
+			},
+		}
+		tired := errors.New("tired")
+		for name, ask := range asks {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Minute, func() { cancel(tired) })
+			if err := ask(ctx); !errors.Is(err, tired) {
+				t.Errorf("%s, before Run: %v", name, err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := e.Run(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		for name, ask := range asks {
+			if err := ask(t.Context()); !errors.Is(err, election.ErrNoSession) {
+				t.Errorf("%s, after Run: %v", name, err)
+			}
 		}
 	})
 }

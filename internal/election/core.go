@@ -182,6 +182,14 @@ func (c *core) wanted() *call {
 	return nil
 }
 
+// rest is how long the loop may stand idle, so that it shows that it is alive.
+func (c *core) rest(ttl time.Duration) time.Duration {
+	if c.termOnKey() {
+		return LoopInterval(ttl)
+	}
+	return RestInterval(ttl)
+}
+
 // wake is the next instant at which the core has something to do on its own; zero when there is none.
 func (c *core) wake() Instant {
 	if c.stage != open {

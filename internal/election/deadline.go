@@ -30,9 +30,12 @@ func ContactWindow(ttl time.Duration) time.Duration { return ttl/2 + 500*time.Mi
 // that a deadlocked elector does not hold the key for ever.
 func StallLimit(ttl time.Duration) time.Duration { return ttl / 3 }
 
-// LoopInterval is how long an idle loop rests. Timers stand still while the host is suspended, so it
+// LoopInterval is how long an idle loop rests during a term. Timers stand still while the host is suspended, so it
 // also bounds how late after a suspend the work of a lost term is told.
 func LoopInterval(ttl time.Duration) time.Duration { return min(ttl/12, time.Second) }
+
+// RestInterval is how long it rests otherwise: half of StallLimit, and nobody's work hangs on it.
+func RestInterval(ttl time.Duration) time.Duration { return min(ttl/6, 2*time.Second) }
 
 // CallTimeout bounds one attempt of a confirmation or a read.
 func CallTimeout(ttl time.Duration) time.Duration { return max(ttl/10, 200*time.Millisecond) }

@@ -3,7 +3,6 @@ package election_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,7 +13,12 @@ import (
 func (m *member) bar(cause election.Cause) error {
 	ctx, cancel := context.WithTimeout(context.Background(), ttl)
 	defer cancel()
-	return m.Bar(ctx, election.Bar{Cause: cause})
+	b := election.Bar{Cause: cause, Why: "because it is " + string(cause)}
+	err := m.Bar(ctx, b)
+	if s, _ := m.Watch(); err == nil && s.Bar != b {
+		m.t.Errorf("barred by %+v, and shows %+v", b, s.Bar)
+	}
+	return err
 }
 
 func TestLeaderThatIsNotEligibleAnyMoreStepsDownByChoice(t *testing.T) {
@@ -70,7 +74,7 @@ func TestElectorThatIsNotEligibleAtTheStartWaits(t *testing.T) {
 	inBubble(t, func(f *fleet) {
 		a := f.join("a", nil, func(c *election.Config) { c.Barred = election.Bar{Cause: election.CauseUnhealthy} })
 		s := a.await("a session", func(s election.State) bool { return s.Lease != 0 })
-		if s.Phase != election.Ineligible || s.Cause != election.CauseUnhealthy || s.EverRegistered {
+		if s.Phase != election.Ineligible || s.Cause != election.CauseUnhealthy || s.Bar.Cause != election.CauseUnhealthy || s.EverRegistered {
 			t.Errorf("before the first check: %+v", s)
 		}
 		a.bar(election.CauseNone)
@@ -112,22 +116,6 @@ func TestWorkThatNeedsTimeToStopIsToldThatMuchBeforeTheLeaseCanExpire(t *testing
 		}
 		if again, _ := a.Watch(); again.Token == s.Token {
 			t.Error("the term goes on")
-		}
-	})
-}
-
-func TestGraceThatTheTTLHasNoRoomForIsRefused(t *testing.T) {
-	inBubble(t, func(f *fleet) {
-		cfg := election.Config{
-			Identity: "a", Incarnation: "1", TTL: ttl, AnswerMax: time.Second, Clock: f.clock,
-			Store: f.cluster.Store("a", "1"), Logger: slog.New(slog.DiscardHandler), Grace: election.MaxGrace(ttl) + 1,
-		}
-		if _, err := election.New(cfg); err == nil {
-			t.Error("taken")
-		}
-		cfg.Grace--
-		if _, err := election.New(cfg); err != nil {
-			t.Error(err)
 		}
 	})
 }

@@ -73,6 +73,7 @@ type (
 		Session     int
 		Reply       Reply
 		Leader      Candidate // zero when nobody stands
+		Standing    int       // candidates in the election; it means nothing to the core
 		Predecessor Instant   // when the deletion was seen that led to this reading; zero otherwise
 	}
 

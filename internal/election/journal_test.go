@@ -163,6 +163,7 @@ func TestWhatWasSeenIsToldToTheNextProcess(t *testing.T) {
 		f.cluster.Restore(500) // grows: somebody else writes
 		first.stop()
 		next := a.awaitPhase(election.Leader).Token
+		synctest.Wait() // it may lead before it has seen its own key standing first
 		a.stop()
 		<-a.done
 		if past, _ := n.read(); past.Seen.Token != next || past.Seen.Revision <= 500 {
@@ -257,6 +258,22 @@ func TestFenceThatCannotBeUnwrittenIsSaidToWhoeverLiftsIt(t *testing.T) {
 			t.Errorf("without a journal: %v", err)
 		}
 		bare.awaitPhase(election.Follower)
+	})
+}
+
+func TestWhoeverLiftsTheFenceDoesNotWaitForADiskThatHangs(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		healed := make(chan struct{})
+		n := &notebook{before: func(string) error { <-healed; return nil }}
+		a := f.join("a", nil, with(n), after(election.Past{Fenced: election.CauseTokenRegression}))
+		if err := a.unfence(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("unfence: %v", err)
+		}
+		if s, _ := a.Watch(); s.Phase == election.Fenced {
+			t.Errorf("still fenced: %+v", s)
+		}
+		close(healed)
+		a.awaitPhase(election.Leader)
 	})
 }
 

@@ -25,7 +25,7 @@ func (m *machine) tickDue(w *world, i int) bool {
 		return false
 	}
 	at := c.core.wake()
-	return at > 0 && at <= inst(w.now) || inst(c.lastLoop).Add(LoopInterval(modelTTL.duration())) <= inst(w.now)
+	return at > 0 && at <= inst(w.now) || inst(c.lastLoop).Add(c.core.rest(modelTTL.duration())) <= inst(w.now)
 }
 
 func (m *machine) kaDue(w *world, i int) bool {

@@ -88,8 +88,11 @@ func backoff(attempt int) time.Duration {
 	if attempt <= 1 {
 		return 0
 	}
-	bound := min(backoffMax, backoffBase<<min(attempt-2, 10))
-	return rand.N(bound)
+	return rand.N(backoffBound(attempt))
+}
+
+func backoffBound(attempt int) time.Duration {
+	return min(backoffMax, backoffBase<<min(attempt-2, 10))
 }
 
 // pause waits for d and reports whether ctx is still alive.

@@ -2,6 +2,7 @@ package election
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -104,8 +105,11 @@ func (r *run) twinsIn(q Queue) queueRead {
 	return queueRead{twins: q.Twins(r.cfg.Identity, known...)}
 }
 
-// takeCensus looks for other processes under the own identity: when the own key has come to stand, and
+// takeCensus looks for other processes under the own identity: soon after the own key has come to stand, and
 // every so often for as long as there are some, or the queue could not be read. One without twins is not looked at again.
+//
+// Electors come to stand together when etcd comes back, and then it has other things to do than to tell each of them of
+// all the others.
 func (r *run) takeCensus(registered bool) {
 	now := r.cfg.Clock.Now()
 	due := registered || (r.twins > 0 || r.uncounted) && now.Sub(r.twinsFrom) >= twinsEvery
@@ -114,7 +118,11 @@ func (r *run) takeCensus(registered bool) {
 	}
 	r.twinsFrom = now
 	session, within := r.session, r.inSession
+	soon := max(r.cfg.TTL, time.Duration(r.standing)*censusEach)
 	r.start(func() {
+		if !pause(within, rand.N(min(soon, twinsEvery))) {
+			return
+		}
 		ctx, cancel := r.until(within, within)
 		defer cancel()
 		q, err := session.Candidates(ctx)
@@ -125,6 +133,9 @@ func (r *run) takeCensus(registered bool) {
 		r.emit(r.twinsIn(q))
 	})
 }
+
+// censusEach is the time within which an elector looks for its twins, for each candidate in the election.
+const censusEach = 50 * time.Millisecond
 
 // twinsEvery is how often other processes under the own identity are looked for while there are some.
 const twinsEvery = time.Minute

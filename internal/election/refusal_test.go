@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/elector-dev/elector/internal/election"
 )
@@ -45,11 +46,19 @@ func TestRefusalBesideTheCandidacyIsPublishedAndCostsNoTerm(t *testing.T) {
 				t.Errorf("%q is not published when it has been taken", why)
 			}
 		}
+		for _, why := range []string{"early", ""} {
+			forewarn(why)
+			if s, _ := a.Watch(); s.Refusal != why {
+				t.Errorf("forewarned of %q, and says %q", why, s.Refusal)
+			}
+		}
 		req.Sink(election.Refused{Session: req.Number, Why: "now"})
 		says("now")
 		forewarn("soon")
 		says("now") // before what is only to come
 		req.Sink(election.Refused{Session: req.Number - 1, Why: "of another session"})
+		synctest.Wait()
+		says("now")
 		req.Sink(election.Refused{Session: req.Number})
 		says("soon")
 		forewarn("")

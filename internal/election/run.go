@@ -73,6 +73,7 @@ type run struct {
 	twins         int                     // other processes under the own identity, when the queue was last read
 	uncounted     bool                    // the queue could not be read then
 	twinsFrom     Instant                 // when that was
+	standing      int                     // candidates in the election, as last heard
 
 	scribe     *scribe // nil: no journal
 	fence      Cause   // as noted
@@ -120,11 +121,10 @@ func (r *run) finish() {
 	close(r.ended)
 }
 
-// arm sets the timer for the core's next wake-up, at most LoopInterval away so that the loop shows that
-// it is alive, and returns the instant it is set for.
+// arm sets the timer for the core's next wake-up, or for the end of its rest, and returns the instant it is set for.
 func (r *run) arm() Instant {
 	now := r.cfg.Clock.Now()
-	due := now.Add(LoopInterval(r.cfg.TTL))
+	due := now.Add(r.core.rest(r.cfg.TTL))
 	if at := r.core.wake(); at > 0 && at < due {
 		due = max(at, now)
 	}
@@ -146,12 +146,15 @@ func (r *run) handle(ev Event) {
 		switch ev := pending[0].(type) {
 		case sessionReady:
 			r.session, r.opened, r.refusedBeside = ev.session, ev.Opened, ""
+			r.standing = ev.Opened.Standing
 			r.inSession, r.leave = context.WithCancel(r.over)
 			pending[0] = ev.SessionOpened
 		case ValueSeen:
 			if ev.Session == r.core.session {
 				r.value = ev.Value
 			}
+		case Observed:
+			r.standing = ev.Standing
 		case Refused:
 			r.refusedElsewhere(ev)
 		case queueRead:

@@ -19,10 +19,11 @@ func TestExtendCountsOnlyConfirmedRenewalsOfOneRaftTermInTime(t *testing.T) {
 	type in struct {
 		grantTerm    uint64
 		ack          Renewal
+		ackedIn      Instant
 		confirmation Reply
 	}
 	good := in{raftTerm,
-		Renewal{Lease: 1, Sent: at(3000), Received: at(3010), RaftTerm: raftTerm, TTL: ttl},
+		Renewal{Lease: 1, Sent: at(3000), Received: at(3010), RaftTerm: raftTerm, TTL: ttl}, at(inForceMS),
 		Reply{Sent: at(3010), Received: at(3020), RaftTerm: raftTerm}}
 	last := at(inForceMS).Add(-margin)
 	for _, row := range []struct {
@@ -33,6 +34,7 @@ func TestExtendCountsOnlyConfirmedRenewalsOfOneRaftTermInTime(t *testing.T) {
 		{"as it should be", func(*in) {}, RenewalConfirmed},
 		{"lease gone", func(i *in) { i.ack.TTL = 0 }, RenewalNegative},
 		{"lease not settled", func(i *in) { i.grantTerm = 0 }, RenewalTermMismatch},
+		{"lease not settled, and no raft term told", func(i *in) { i.grantTerm, i.ack.RaftTerm, i.confirmation.RaftTerm = 0, 0, 0 }, RenewalTermMismatch},
 		{"acknowledged in an older raft term", func(i *in) { i.ack.RaftTerm-- }, RenewalTermMismatch},
 		{"confirmed in a newer raft term", func(i *in) { i.confirmation.RaftTerm++ }, RenewalTermMismatch},
 		{"both in a newer raft term", func(i *in) { i.ack.RaftTerm++; i.confirmation.RaftTerm++ }, RenewalTermMismatch},
@@ -43,12 +45,18 @@ func TestExtendCountsOnlyConfirmedRenewalsOfOneRaftTermInTime(t *testing.T) {
 		{"acknowledged too late", func(i *in) {
 			i.ack.Received, i.confirmation.Sent, i.confirmation.Received = last, last, last
 		}, RenewalLate},
+		{"acknowledged too late, and the deadline was moved before it was confirmed", func(i *in) {
+			i.ackedIn = at(3010).Add(margin)
+		}, RenewalLate},
+		{"acknowledged in time, and the deadline was moved before it was confirmed", func(i *in) {
+			i.ackedIn = at(3010).Add(margin + 1)
+		}, RenewalConfirmed},
 		{"confirmed too late", func(i *in) { i.confirmation.Received = last }, RenewalLate},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			i := good
 			row.change(&i)
-			until, got := extend(i.grantTerm, margin, i.ack, at(inForceMS), i.confirmation, at(inForceMS))
+			until, got := extend(i.grantTerm, margin, i.ack, i.ackedIn, i.confirmation, at(inForceMS))
 			if got != row.want {
 				t.Errorf("got %s, want %s", got, row.want)
 			}

@@ -96,6 +96,7 @@ type Opened struct {
 	Key   string
 
 	ClusterID uint64 // of the etcd that answered
+	Standing  int    // candidates in the election, at First
 }
 
 // Won tells that no older key is left.

@@ -206,7 +206,7 @@ func (ss *session) observe() {
 				gone = sent
 			}
 			last = c.Token
-			ev = election.Observed{Session: ss.req.Number, Reply: ss.reply(sent), Leader: c, Predecessor: gone}
+			ev = election.Observed{Session: ss.req.Number, Reply: ss.reply(sent), Leader: c, Standing: len(ss.keys), Predecessor: gone}
 			gone = 0
 			return true
 		}) {

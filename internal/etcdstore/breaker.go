@@ -2,6 +2,7 @@ package etcdstore
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ type watched struct {
 	op       string
 	cancel   context.CancelFunc
 	patience *patience
+	tokens   int64 // that the client had got when the stream was opened
 
 	mu     sync.Mutex         // guards the fields below, for assignments
 	owed   []election.Instant // when each message was sent whose answer is still to come, oldest first
@@ -89,7 +91,7 @@ func (w *watched) SendMsg(m any) error {
 // RecvMsg implements grpc.ClientStream.
 func (w *watched) RecvMsg(m any) error {
 	err := w.ClientStream.RecvMsg(m)
-	if r, ok := m.(*pb.WatchResponse); ok && err == nil && r.Canceled && staleToken(r.CancelReason) {
+	if r, ok := m.(*pb.WatchResponse); ok && err == nil && r.Canceled && w.stale(r.CancelReason) {
 		// The library keeps the stream, and with it the token, for all watches to come.
 		err = errStale
 	}
@@ -98,6 +100,13 @@ func (w *watched) RecvMsg(m any) error {
 		w.session.emit(election.InTouch{Session: w.session.req.Number, Sent: asked})
 	}
 	return err
+}
+
+// stale reports whether a watch was refused because its stream was opened with a password token that no longer counts.
+// etcd up to 3.4 has one text for that and for a denial: it was the token if the client has got another since. One that
+// was denied reads, and a read that was refused for its token has the library get another.
+func (w *watched) stale(reason string) bool {
+	return staleToken(reason) || denied(errors.New(reason)) && w.tokens < w.session.tokens.Load()
 }
 
 // owe notes that an answer is owed, and starts the clock on it unless it runs already.
@@ -123,8 +132,11 @@ func (w *watched) heard(m any, err error) (asked election.Instant, _ error) {
 	if err != nil {
 		w.ended = true
 		w.cancel()
-		if w.silent {
+		switch {
+		case w.silent:
 			err = errSilent
+		case learner(err): // over which the library would end all watches
+			err = errLearner
 		}
 		w.session.store.cfg.Requests(w.op, code(err))
 		return 0, err
@@ -143,7 +155,7 @@ func (w *watched) heard(m any, err error) (asked election.Instant, _ error) {
 // startClock wants mu held. A clock that was stopped too late finds another in its place.
 func (w *watched) startClock() {
 	var t *time.Timer
-	t = time.AfterFunc(w.patience.now(), func() {
+	t = time.AfterFunc(w.wait(), func() {
 		w.mu.Lock()
 		silent := w.timer == t
 		w.silent = w.silent || silent
@@ -156,11 +168,28 @@ func (w *watched) startClock() {
 	w.timer = t
 }
 
+// wait is how long the stream may be silent now. Where no term hangs on it that is a quarter of the TTL at least: a thousand
+// candidates that come to a busy etcd together would else be its greatest burden with the connections that they give up.
+func (w *watched) wait() time.Duration {
+	if w.session.won.Load() {
+		return w.patience.now()
+	}
+	return max(w.patience.now(), w.session.req.TTL/4)
+}
+
 // giveUp ends the stream and the connection under it. Without its connection the endpoint is out of the
 // client's rotation, also for other requests, until a new one has seen the server speak.
 func (w *watched) giveUp() {
-	if p, ok := peer.FromContext(w.ClientStream.Context()); ok && p.LocalAddr != nil {
-		w.session.conns.close(p.LocalAddr.String())
+	if conn := w.conn(); conn != "" {
+		w.session.conns.close(conn)
 	}
 	w.cancel()
+}
+
+// conn is the local address of the connection under the stream, by which conns knows it; empty if there is none.
+func (w *watched) conn() string {
+	if p, ok := peer.FromContext(w.ClientStream.Context()); ok && p.LocalAddr != nil {
+		return p.LocalAddr.String()
+	}
+	return ""
 }

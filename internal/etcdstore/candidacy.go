@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -18,15 +19,36 @@ func (ss *session) Campaign(ctx context.Context) (election.Won, error) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	defer context.AfterFunc(ss.ctx, cancel)()
+	rest(ctx, ss.inCrowd(joinEach, ss.cut)) // if ctx has ended, so has what follows
+	began := ss.now()
+	if ss.wasRefused { // a wait says nothing, and the elector would be refused for all it knows
+		ctx = context.WithValue(ctx, letIn{}, sync.OnceFunc(ss.tellOwnKey))
+	}
 	if err := ss.campaign.Campaign(ctx, ss.store.record); err != nil {
+		if ss.cut++; ss.now().Sub(began) > ss.req.TTL {
+			ss.cut = 0
+		}
 		if ss.ctx.Err() != nil {
 			return election.Won{}, errors.Join(election.ErrSessionEnded, err)
 		}
-		return election.Won{}, ss.store.wrap("campaign", err)
+		err = ss.store.wrap("campaign", ss.deniedTo(err, func() error { return ss.tryKey(ss.key) }))
+		ss.wasRefused = errors.Is(err, election.ErrRefused)
+		return election.Won{}, err
 	}
 	// Nobody rebinds before the win, so the last own write is the one that created the key.
 	token := ss.campaign.Rev()
+	ss.won.Store(true)
 	return election.Won{Token: token, Mod: token, RaftTerm: ss.campaign.Header().GetRaftTerm()}, nil
+}
+
+// letIn is the key, in the context of a campaign, of a func() that is called when etcd has let it read who stands before.
+type letIn struct{}
+
+// tellOwnKey reports how the own key stands.
+func (ss *session) tellOwnKey() {
+	if r, err := ss.get(clientv3.OpGet(ss.key)); err == nil && len(r.Kvs) > 0 {
+		ss.emit(election.OwnKeyPut{Session: ss.req.Number, Key: ss.keyState(r.Kvs[0])})
+	}
 }
 
 // Confirm implements election.Session. A transaction that holds a write goes through raft, so an etcd

@@ -24,6 +24,8 @@ func (ss *session) newClient() (*clientv3.Client, error) {
 		grpc.WithContextDialer(ss.conns.dialer(s.cfg.DialTimeout, silence)),
 		grpc.WithChainUnaryInterceptor(ss.unary),
 		grpc.WithChainStreamInterceptor(ss.stream),
+		grpc.WithDisableServiceConfig(), // the library's, which asks for round robin
+		grpc.WithDefaultServiceConfig(balancing),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			MinConnectTimeout: s.cfg.DialTimeout,
 			Backoff: grpcbackoff.Config{

@@ -18,6 +18,7 @@ import (
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/electiontest"
 	"github.com/elector-dev/elector/internal/etcdstore"
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -157,8 +158,20 @@ func (b *bed) Revoke(id election.LeaseID) {
 	}
 }
 
-func startEtcd(t *testing.T, opts devetcd.Options) *devetcd.Embedded {
+// server is etcd with one member.
+type server interface {
+	Endpoints() []string
+	TLS() *devetcd.TLSFiles
+	ClientConfig(endpoints ...string) (clientv3.Config, error)
+	Close()
+}
+
+// startEtcd runs one member: the embedded one in this process, else one of the program to test with.
+func startEtcd(t *testing.T, opts devetcd.Options) server {
 	t.Helper()
+	if testenv.Etcd(t) != nil {
+		return startCluster(t, 1, opts)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	e, err := devetcd.Start(ctx, opts)

@@ -41,6 +41,10 @@ func (s *Store) refusal(err error) string {
 		return fmt.Sprintf("user %q or its password is wrong: check --etcd-user and --etcd-password-file", s.cfg.User)
 	case is(err, rpctypes.ErrUserEmpty, rpctypes.ErrGRPCUserEmpty):
 		return "etcd wants a user: set --etcd-user and --etcd-password-file"
+	case is(err, rpctypes.ErrNoSpace, rpctypes.ErrGRPCNoSpace):
+		return "etcd's database is full (alarm NOSPACE), so it takes no new lease and no key: delete what is not needed, then etcdctl compact, etcdctl defrag for each member, and etcdctl alarm disarm"
+	case learner(err):
+		return "every endpoint is a learner, which has no vote and serves no elector: name members that vote in --etcd-endpoints"
 	}
 	return s.refusedHandshake(err.Error())
 }
@@ -181,6 +185,11 @@ func code(err error) string {
 		return codes.DeadlineExceeded.String()
 	}
 	return status.Code(err).String()
+}
+
+// learner reports whether a member did not serve because it has no vote yet.
+func learner(err error) bool {
+	return err != nil && strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrGRPCNotSupportedForLearner))
 }
 
 // leaseGone reports whether etcd no longer knows the lease.

@@ -25,3 +25,11 @@ func TestRefusalsTextOfOthersIsBoundedAndCanBeRead(t *testing.T) {
 		}
 	}
 }
+
+func TestATextWithoutItsMarkIsKept(t *testing.T) {
+	for text, want := range map[string]string{"all of it": "all of it", "before x509: behind": "x509: behind", "x509: all": "x509: all"} {
+		if got := after(text, "x509: "); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}

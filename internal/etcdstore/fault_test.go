@@ -84,6 +84,18 @@ func (r *requests) count(key string) int {
 	return r.n[key]
 }
 
+// reach waits until so many have been told of, and fails the test if the elector that tells of them ends before.
+func (r *requests) reach(t *testing.T, key string, n int, of *candidate) {
+	t.Helper()
+	for r.count(key) < n {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-of.done:
+			t.Fatalf("the elector has ended after %d of %d: %s", r.count(key), n, key)
+		}
+	}
+}
+
 // On an etcd to which nobody writes, some requests for a sign of life are never answered. An elector
 // that took that for silence would cut healthy connections.
 func TestAQuietEtcdIsNotTakenForASilentOne(t *testing.T) {
@@ -94,11 +106,11 @@ func TestAQuietEtcdIsNotTakenForASilentOne(t *testing.T) {
 	bed.change = func(c *etcdstore.Config) { c.Requests = told.tell }
 	a := bed.join("a", ttl, nil)
 	a.awaitPhase(election.Leader)
-	for told.count("watch OK") < 20 { // signs of life and what comes with them
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-a.done:
-		}
+	told.reach(t, "watch OK", 10, a) // signs of life and what comes with them
+	before := told.count("range OK")
+	told.reach(t, "watch OK", 20, a)
+	if n := told.count("range OK") - before; n > 2 { // a look for twins, and who leads
+		t.Errorf("%d reads beside ten signs of life that were answered", n)
 	}
 	if n := told.count("watch Unavailable") + told.count("keepalive Unavailable"); n != 0 {
 		t.Errorf("%d streams were given up: %v", n, told.n)

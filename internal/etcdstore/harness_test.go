@@ -11,6 +11,7 @@ import (
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/etcdstore"
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 // patience bounds every wait for an event on the real clock.
@@ -116,11 +117,14 @@ func neverBoth(t *testing.T, a, b *candidate) {
 	t.Cleanup(func() { close(stop); <-stopped })
 }
 
-// startCluster runs member processes.
+// startCluster runs member processes, of the program to test with unless the options name others.
 func startCluster(t *testing.T, n int, opts devetcd.Options) *devetcd.Cluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	if opts.Program == nil {
+		opts.Program = testenv.Etcd(t)
+	}
 	c, err := devetcd.StartProcesses(ctx, n, opts)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 var (
 	errSilent   = status.Error(codes.Unavailable, "elector: the endpoint does not answer; going to another")
 	errStale    = status.Error(codes.Unavailable, "elector: the stream's password token has run out; opening another")
+	errLearner  = status.Error(codes.Unavailable, "elector: the endpoint is a learner; going to another")
 	errWithheld = status.Error(codes.Unavailable, "elector: keep-alive withheld, because the elector's loop stands still")
 )
 
@@ -40,14 +41,52 @@ func (ss *session) unary(ctx context.Context, method string, req, rep any, cc *g
 	if longest, ok := ctx.Value(longestAnswer{}).(int); ok {
 		opts = append(opts, grpc.MaxCallRecvMsgSize(longest))
 	}
-	err := invoke(ctx, method, req, rep, cc, opts...)
+	sent := ss.now()
+	err := ss.serve(func() error { return invoke(ctx, method, req, rep, cc, opts...) })
+	if err == nil {
+		ss.took(ss.now().Sub(sent))
+		if _, ok := req.(*pb.RangeRequest); ok {
+			if tell, ok := ctx.Value(letIn{}).(func()); ok {
+				tell()
+			}
+		}
+	}
 	if is(err, rpctypes.ErrAuthNotEnabled) { // the library goes on without a user
 		ss.store.openToAll.Do(func() {
 			ss.store.cfg.Logger.Warn("etcd lets in everybody: --etcd-user is not used; turn on etcd's authentication (etcdctl auth enable), or remove the user",
 				"user", ss.store.cfg.User)
 		})
 	}
+	if _, ok := req.(*pb.AuthenticateRequest); ok {
+		err = ss.authenticated(err)
+	}
 	ss.store.cfg.Requests(opName(method), code(err))
+	return err
+}
+
+// serve makes a request again, on the next endpoint, when it has come to a learner. That has done nothing with it, so
+// this is right for writes too, which the library would not repeat.
+func (ss *session) serve(invoke func() error) error {
+	err := invoke()
+	for range 2 * len(ss.store.cfg.Endpoints) { // requests beside this one leave learners too
+		if !learner(err) {
+			break
+		}
+		err = invoke()
+	}
+	return err
+}
+
+// authenticated takes the outcome of asking for a password token. etcd up to 3.4 looks at the old token even then, and
+// refuses whoever has one that no longer counts. The library would ask for a token in order to ask for a token, without
+// end. Told that there are no users it forgets its token, is refused for having none, and asks again.
+func (ss *session) authenticated(err error) error {
+	switch {
+	case err == nil:
+		ss.tokens.Add(1)
+	case is(err, rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision):
+		return rpctypes.ErrGRPCAuthNotEnabled
+	}
 	return err
 }
 
@@ -64,19 +103,22 @@ func opName(method string) string {
 // stream wraps the keep-alive and the watch stream, each the only one of its kind in a session.
 func (ss *session) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	tokens := ss.tokens.Load()
 	inner, err := open(ctx, desc, cc, method, opts...)
 	if err != nil {
 		ss.store.cfg.Requests(opName(method), code(err))
 		cancel()
 		return nil, err
 	}
-	w := &watched{ClientStream: inner, session: ss, op: opName(method), cancel: cancel}
+	w := &watched{ClientStream: inner, session: ss, op: opName(method), cancel: cancel, tokens: tokens}
 	switch method {
 	case pb.Lease_LeaseKeepAlive_FullMethodName:
 		w.patience = &ss.renewalPatience
+		ss.renewing.Store(w)
 		return &renewalStream{watched: w, sent: make(map[int64][]election.Instant)}, nil
 	default:
 		w.patience = &ss.watchPatience
+		ss.watching.Store(w)
 		return w, nil
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +17,8 @@ import (
 
 // askForLife asks on the watch stream, which all watches of the session share, for a sign of life every
 // third of a TTL. An endpoint that is silent is then left for another (see watched), so that the watch
-// which is to report the leader's end is on a living member when that end comes.
+// which is to report the leader's end is on a living member when that end comes. Where the keep-alives go by the
+// same connection their answers are such signs, and it asks once a TTL; more often only where there is a value.
 //
 // It asks by watching a key that never exists: etcd acknowledges every watch. A request for progress
 // would be answered only while no watch on the stream waits for a later revision than the store's
@@ -26,27 +28,47 @@ import (
 // that stand go on, and keep-alives need at most the permission to write (since etcd 3.7,
 // server/etcdserver/v3_server.go, checkLeaseRenew).
 func (ss *session) askForLife() {
+	if !ss.rest(rand.N(ss.req.TTL / 3)) { // those that began together need not ask together
+		return
+	}
 	t := time.NewTicker(ss.req.TTL / 3)
 	defer t.Stop()
-	for {
+	for n := 1; ; n++ {
+		if n%3 == 0 || ss.shares.Load() || !ss.oneConnection() {
+			ss.askOnce()
+		}
 		select {
 		case <-ss.ctx.Done():
 			return
 		case <-t.C:
 		}
-		err := ss.askWatching(ss.key + "/never")
-		if err != nil { // a watch does not say why its user is not let in
-			_, err = ss.get(ss.store.firstCreate())
-		}
-		ss.refused.tell(ss, theElection, err)
-		if ss.shares.Load() {
-			if err := ss.askWatching(ss.store.valueKey); err != nil {
-				ss.refused.tell(ss, theValue, ss.store.wrapValue("read the value", err))
-			} else if ss.refused.are(theValue) {
-				ss.refused.tell(ss, theValue, ss.store.wrapValue("write the value", ss.tryValueKey()))
-			}
-		}
 	}
+}
+
+func (ss *session) askOnce() {
+	err := ss.askWatching(ss.key + "/never")
+	if err != nil { // a watch does not say why its user is not let in
+		_, err = ss.get(ss.store.nothing())
+	}
+	ss.refused.tell(ss, theElection, err)
+	if !ss.shares.Load() {
+		return
+	}
+	if err = ss.askWatching(ss.store.valueKey); err != nil {
+		_, err = ss.read(clientv3.OpGet(ss.store.valueKey, clientv3.WithCountOnly()))
+	}
+	if err != nil {
+		ss.refused.tell(ss, theValue, ss.store.wrapValue("read the value", err))
+	} else if ss.refused.are(theValue) {
+		ss.refused.tell(ss, theValue, ss.store.wrapValue("write the value", ss.tryKey(ss.store.valueKey)))
+	}
+}
+
+// oneConnection reports whether the watches and the keep-alives go by the same connection. Whichever of them is left
+// unanswered, both are then given up.
+func (ss *session) oneConnection() bool {
+	w, r := ss.watching.Load(), ss.renewing.Load()
+	return w != nil && r != nil && w.conn() != "" && w.conn() == r.conn()
 }
 
 // errNoAnswer is returned by askWatching when no answer came in time; the stream's breaker deals with that.
@@ -63,13 +85,12 @@ func (ss *session) askWatching(key string) error {
 	return r.Err()
 }
 
-// tryValueKey asks for leave to read and write the value's key, and does neither: no key has been created before
-// revision 0.
-func (ss *session) tryValueKey() error {
+// tryKey asks for leave to read and write a key, and does neither: no key has been created before revision 0.
+func (ss *session) tryKey(key string) error {
 	ctx, cancel := context.WithTimeout(ss.ctx, ss.store.requestTimeout())
 	defer cancel()
-	_, err := ss.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(ss.store.valueKey), "<", 0)).
-		Then(clientv3.OpDelete(ss.store.valueKey)).Else(clientv3.OpGet(ss.store.valueKey)).Commit()
+	_, err := ss.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "<", 0)).
+		Then(clientv3.OpDelete(key)).Else(clientv3.OpGet(key)).Commit()
 	return err
 }
 

@@ -1,6 +1,9 @@
 package etcdstore_test
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,5 +37,34 @@ func TestLeadIsNotPassedOnInAQueueThatHasChanged(t *testing.T) {
 	}
 	if !b.stands(b.prefix() + "/stand-in-1") {
 		t.Error("the one that leads by now was removed")
+	}
+}
+
+// The heir may have lost its place and come back, and stands a second time for a while.
+func TestPassingOnRemovesAllBeforeTheHeirAndNotTheHeir(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{})
+	b := newBed(t, etcd.Endpoints())
+	s := b.seat(etcd.Endpoints(), time.Minute)
+	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	for _, incarnation := range []string{"1", "2", "3"} {
+		b.Stand("heir", incarnation)
+	}
+	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "4"}); err != election.ErrNotStanding {
+		t.Errorf("passed on to one that is not there: %v", err)
+	}
+	ended, cancel := context.WithCancel(b.ctx())
+	cancel()
+	if err := s.Pass(ended, own, election.Candidate{Identity: "heir", Incarnation: "2"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("that the queue could not be read is told as %v", err)
+	}
+	must(t, s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "2"}))
+	var left []string
+	for _, key := range []string{s.opened.Key, b.prefix() + "/stand-in-1", b.prefix() + "/stand-in-2", b.prefix() + "/stand-in-3"} {
+		if b.stands(key) {
+			left = append(left, key)
+		}
+	}
+	if want := []string{b.prefix() + "/stand-in-2", b.prefix() + "/stand-in-3"}; !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
 	}
 }

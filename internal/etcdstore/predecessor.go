@@ -57,13 +57,13 @@ func (ss *session) succeed(p election.Predecessor) {
 		ss.store.settled(p, gone)
 		return
 	}
-	for free {
+	for failed := 1; free; failed++ {
 		gone, err := ss.release(p)
 		if err == nil {
 			ss.store.settled(p, gone)
 			return
 		}
-		free = ss.pause(err)
+		free = ss.pause(err, failed)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/elector-dev/elector/internal/devetcd"
@@ -202,4 +203,106 @@ func TestKeyOfADeadProcessIsReleasedByALaterSessionWhenTheFirstIsLost(t *testing
 	d.stopped.Store(true)
 	a.awaitPhase(election.Leader)
 	await(t, "forgetting it", d.forgot)
+}
+
+// Whoever wrote to the key of a dead process under a lease of its own has that lease for other things too.
+func TestOnlyTheLeasesOfADeadProcessGoWithItsKey(t *testing.T) {
+	for name, row := range map[string]struct {
+		change func(*bed, *dead) clientv3.LeaseID // the other lease
+		kept   bool
+	}{
+		"overwritten by another": {func(b *bed, d *dead) clientv3.LeaseID { return b.onALease(d, "foreign") }, true},
+		"rebound": {func(b *bed, d *dead) clientv3.LeaseID {
+			return b.onALease(d, `{"identity":"a","incarnation":"a-dead"}`)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, way, endpoints := behind(t)
+			d := b.leaveKey()
+			other := row.change(b, d)
+			// Each request about it fails once, and is made again.
+			failed := map[string]bool{}
+			once := func(what string) error {
+				if failed[what] {
+					return nil
+				}
+				failed[what] = true
+				return errNo
+			}
+			way.deny(func(q any) error {
+				switch q := q.(type) {
+				case *pb.RangeRequest:
+					if string(q.Key) == d.Key {
+						return once("read")
+					}
+				case *pb.TxnRequest:
+					if p := q.Success[0].GetRequestDeleteRange(); p != nil && string(p.Key) == d.Key {
+						return once("delete")
+					}
+				}
+				return nil
+			})
+			b.change = func(c *etcdstore.Config) {
+				c.Predecessors, c.Logger = []election.Predecessor{d.Predecessor}, slog.New(d)
+			}
+			b.seat(endpoints, time.Minute)
+			await(t, "its end", d.forgot)
+			if b.stands(d.Key) || b.alive(d.Lease) || b.alive(election.LeaseID(other)) != row.kept || len(failed) != 2 {
+				t.Errorf("the key stands: %v; its lease: %v; the other lease: %v; failed %v", b.stands(d.Key), b.alive(d.Lease), b.alive(election.LeaseID(other)), failed)
+			}
+			if got := await(t, "a word", d.told); got != "released the key that a dead process of this elector had left" {
+				t.Errorf("said %q", got)
+			}
+		})
+	}
+}
+
+// onALease writes to the key of a dead process under another lease.
+func (b *bed) onALease(d *dead, text string) clientv3.LeaseID {
+	b.t.Helper()
+	r, err := b.client.Grant(b.ctx(), 60)
+	must(b.t, err)
+	_, err = b.client.Put(b.ctx(), d.Key, text, clientv3.WithLease(r.ID))
+	must(b.t, err)
+	return r.ID
+}
+
+func TestKeyOfAProcessOfWhichNothingIsKnownIsLeftToItsLease(t *testing.T) {
+	const left = "the key of a dead process of this elector is left to its lease"
+	for name, row := range map[string]struct {
+		gone, unread bool
+		forgot       bool
+	}{"it stands": {}, "it is gone": {gone: true, forgot: true}, "it cannot be read": {gone: true, unread: true}} {
+		t.Run(name, func(t *testing.T) {
+			b, way, endpoints := behind(t)
+			d := b.leaveKey()
+			d.Stopped = func() (bool, error) { return false, errNo }
+			if row.gone {
+				b.Delete(d.Key)
+			}
+			read := make(chan struct{}, 1)
+			way.deny(func(q any) error {
+				if r, ok := q.(*pb.RangeRequest); ok && string(r.Key) == d.Key {
+					read <- struct{}{}
+					if row.unread {
+						return errNo
+					}
+				}
+				return nil
+			})
+			b.change = func(c *etcdstore.Config) {
+				c.Predecessors, c.Logger = []election.Predecessor{d.Predecessor}, slog.New(d)
+			}
+			s := b.seat(endpoints, time.Minute)
+			await(t, "a look", read)
+			if row.forgot {
+				await(t, "forgetting it", d.forgot)
+			} else if got := await(t, "a word", d.told); got != left {
+				t.Errorf("said %q", got)
+			}
+			s.Close(true, election.Claim{})
+			still(t, "said", d.told)
+			still(t, "forgotten", d.forgot)
+		})
+	}
 }

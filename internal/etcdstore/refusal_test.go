@@ -188,15 +188,17 @@ func TestCandidateThatWaitsIsToldThatItIsRefused(t *testing.T) {
 	root, err := etcd.ClientConfig()
 	must(t, err)
 	b := newBedWith(t, root)
-	as := func(user, password string) func(*etcdstore.Config) {
-		return func(c *etcdstore.Config) { c.User, c.Password = user, password }
+	as := func(user, password string, told *requests) func(*etcdstore.Config) {
+		return func(c *etcdstore.Config) { c.User, c.Password, c.Requests = user, password, told.tell }
 	}
-	b.change = as("root", "root")
+	b.change = as("root", "root", &requests{})
 	leader := b.join("a", 3*time.Second, nil)
 	term := leader.awaitPhase(election.Leader)
-	b.change = as("worker", "right")
+	var told requests
+	b.change = as("worker", "right", &told)
 	waiting := b.join("b", 3*time.Second, nil)
 	place := waiting.awaitPhase(election.Follower)
+	told.reach(t, "watch OK", 6, waiting) // four watches, of which the campaign's may be the last, the own key, and a sign of life
 	end := clientv3.GetPrefixRangeEnd("/elector/")
 	for _, r := range []struct {
 		take, give func(context.Context) (any, error)
@@ -221,9 +223,9 @@ func TestCandidateThatWaitsIsToldThatItIsRefused(t *testing.T) {
 		},
 	} {
 		within(t, r.take)
-		told := waiting.await("a refusal", func(s election.State) bool { return strings.Contains(s.Refusal, r.says) })
-		if r.keeps && told.Cause != election.CauseRegistered {
-			t.Errorf("its campaign has failed before it was told: %+v", told)
+		refused := waiting.await("a refusal", func(s election.State) bool { return strings.Contains(s.Refusal, r.says) })
+		if r.keeps && refused.Cause != election.CauseRegistered {
+			t.Errorf("its campaign has failed before it was told: %+v", refused)
 		}
 		within(t, r.give)
 		after := waiting.await("its end", func(s election.State) bool { return s.Refusal == "" })

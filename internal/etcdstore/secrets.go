@@ -101,6 +101,11 @@ func (s *secrets) hint() {
 	}
 }
 
+// files reports whether there are any.
+func (s *secrets) files() bool {
+	return s.cfg.PasswordFile+s.cfg.CACert+s.cfg.Cert+s.cfg.Key != ""
+}
+
 // look reads what has changed, and returns what keeps files from being used; empty when all can be.
 func (s *secrets) look() string {
 	s.pass()

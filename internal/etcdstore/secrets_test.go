@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -137,4 +138,156 @@ func TestCertificateIsWarnedOfBeforeItsEndOnce(t *testing.T) {
 			t.Errorf("%s: warned %d times: %s", name, n, &r.log)
 		}
 	}
+}
+
+// put writes a file in the place of another one.
+func (r *rotation) put(file, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestWhatKeepsFilesFromBeingUsedIsToldUntilTheyCanBe(t *testing.T) {
+	r := newRotation(t)
+	r.cfg.PasswordFile = filepath.Join(t.TempDir(), "password")
+	r.put(r.cfg.PasswordFile, "one\n")
+	good := func() { r.write(r.cert, r.key, noon.Add(-time.Hour), noon.Add(90*24*time.Hour)) }
+	good()
+	s, err := r.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.news = make(chan struct{}, 1)
+	for _, step := range []struct {
+		what     string
+		do       func()
+		says     string
+		hint     bool // whoever attends is to look
+		password string
+	}{
+		{"nothing", func() {}, "", false, "one"},
+		{"half a pair", func() { r.write("", r.key, noon, noon) }, "new certificates for etcd cannot be used", true, "one"},
+		{"still half", func() {}, "new certificates for etcd cannot be used", false, "one"},
+		{"a pair", good, "", true, "one"},
+		{"another password", func() { r.put(r.cfg.PasswordFile, "two\n") }, "", false, "two"},
+		{"no password", func() {
+			if err := os.Remove(r.cfg.PasswordFile); err != nil {
+				t.Fatal(err)
+			}
+		}, "the password for etcd cannot be read anew", true, "two"},
+		{"a password again", func() { r.put(r.cfg.PasswordFile, "three") }, "", true, "three"},
+	} {
+		step.do()
+		says := s.look()
+		if step.says == "" && says != "" || !strings.Contains(says, step.says) {
+			t.Errorf("%s: %q, want %q", step.what, says, step.says)
+		}
+		if got := s.pass(); got != step.password {
+			t.Errorf("%s: the password is %q, want %q", step.what, got, step.password)
+		}
+		hint := false
+		select {
+		case <-s.news:
+			hint = true
+		default:
+		}
+		if hint != step.hint {
+			t.Errorf("%s: a hint %v, want %v", step.what, hint, step.hint)
+		}
+	}
+}
+
+func TestABundlesLifeIsThatOfTheCertificateThatEndsLast(t *testing.T) {
+	r := newRotation(t)
+	r.write(r.cert, r.key, noon.Add(-time.Hour), noon.Add(90*24*time.Hour))
+	old, next := filepath.Join(t.TempDir(), "old"), filepath.Join(t.TempDir(), "new")
+	from, to := noon.Add(-time.Minute), noon.Add(60*24*time.Hour)
+	r.write(old, "", noon.Add(-time.Hour), noon.Add(time.Hour))
+	r.write(next, "", from, to)
+	var both [2]string
+	for i, file := range []string{old, next} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both[i] = string(text)
+	}
+	r.cfg.CACert = filepath.Join(t.TempDir(), "ca")
+	for _, bundle := range []string{both[0] + both[1], both[1] + both[0]} {
+		if begins, ends := lastOf([]byte(bundle)); !begins.Equal(from) || !ends.Equal(to) {
+			t.Errorf("from %v to %v, want %v and %v", begins, ends, from, to)
+		}
+		r.put(r.cfg.CACert, bundle)
+		s, err := r.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.certificates(); len(got) != 2 || got[0].File != r.cfg.CACert || !got[0].NotAfter.Equal(to) || got[1].File != r.cert {
+			t.Errorf("certificates %+v", got)
+		}
+	}
+	if err := os.Remove(r.cert); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.open(); err == nil || !strings.Contains(err.Error(), "put it there, or name another") {
+		t.Errorf("without its certificate: %v", err)
+	}
+	if err := os.Mkdir(r.cert, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.open(); err == nil || !strings.Contains(err.Error(), "name a file in it") {
+		t.Errorf("with a folder for a certificate: %v", err)
+	}
+}
+
+func TestFilesAreLookedAtMoreOftenWhileSomethingIsAmissWithThem(t *testing.T) {
+	r := newRotation(t)
+	good := func() { r.write(r.cert, r.key, noon.Add(-time.Hour), noon.Add(90*24*time.Hour)) }
+	good()
+	synctest.Test(t, func(t *testing.T) {
+		secrets, err := r.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets.news = make(chan struct{}, 1)
+		s := &Store{cfg: r.cfg, secrets: secrets}
+		ended, done := make(chan struct{}), make(chan struct{})
+		told := make(chan string, 9)
+		go func() {
+			defer close(done)
+			s.Attend(ended, func(why string) { told <- why })
+		}()
+		synctest.Wait()
+		for i, step := range []struct {
+			do    func()
+			after time.Duration
+			says  string
+		}{
+			{func() { r.write("", r.key, noon, noon) }, attendEvery, "cannot be used"}, {good, attendTrouble, ""},
+			{func() { r.write("", r.key, noon, noon) }, attendEvery, "cannot be used"},
+		} {
+			step.do()
+			time.Sleep(step.after - time.Millisecond)
+			synctest.Wait()
+			if len(told) != 0 {
+				t.Fatalf("step %d: told too soon: %q", i, <-told)
+			}
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			if len(told) != 1 {
+				t.Fatalf("step %d: told %d times", i, len(told))
+			}
+			if says := <-told; step.says == "" && says != "" || !strings.Contains(says, step.says) {
+				t.Errorf("step %d: told %q, want %q", i, says, step.says)
+			}
+			time.Sleep(time.Nanosecond) // the look that the hint asks for is over
+			synctest.Wait()
+		}
+		close(ended)
+		<-done
+	})
 }

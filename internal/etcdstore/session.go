@@ -27,13 +27,21 @@ type session struct {
 	watchPatience   patience
 
 	conns    conns
-	client   *clientv3.Client // set by open, before anything runs
+	tokens   atomic.Int64            // password tokens that the client has got
+	renewing atomic.Pointer[watched] // the latest stream of keep-alives
+	watching atomic.Pointer[watched] // the latest stream of watches
+	client   *clientv3.Client        // set by open, before anything runs
 	key      string
 	campaign *concurrency.Election
 
 	mu     sync.Mutex           // guards the fields below, for assignments
 	keeper *concurrency.Session // keeps the lease in use alive
 	kept   election.Grant       // of that lease
+
+	crowd      atomic.Int64 // candidates that may ask what this one asks, with itself; 0: it is to lead next, or does
+	won        atomic.Bool  // a term may hang on what this session hears
+	cut        int          // campaigns in a row that did not come to wait; Campaign's own
+	wasRefused bool         // the latest campaign was refused; Campaign's own
 
 	workers sync.WaitGroup
 	valued  atomic.Bool // a value may have been published under this session
@@ -67,11 +75,13 @@ func (ss *session) open(ctx context.Context) (election.Opened, error) {
 	}
 	ss.removeLeftover(ctx)
 	sent := ss.now()
-	first, err := ss.client.Do(ctx, ss.store.firstCreate())
+	first, err := ss.client.Do(ctx, ss.store.howMany())
 	if err != nil {
 		return election.Opened{}, ss.store.wrapFirst("read the election", err)
 	}
-	o := election.Opened{First: reply(sent, ss.now(), first.Get().Header), ClusterID: first.Get().Header.ClusterId}
+	h, standing := first.Get().Header, first.Get().Count
+	o := election.Opened{First: reply(sent, ss.now(), h), ClusterID: h.ClusterId, Standing: int(standing)}
+	ss.crowd.Store(1 + standing)
 	ss.store.cluster.Store(o.ClusterID)
 	if o.Grant, err = ss.grant(ctx, o.First.RaftTerm); err != nil {
 		return election.Opened{}, err

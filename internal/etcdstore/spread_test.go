@@ -1,13 +1,17 @@
 package etcdstore
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/elector-dev/elector/internal/devetcd"
+	"github.com/elector-dev/elector/internal/election"
 )
 
 func TestTheNextCandidateLooksAtOnceAndTheOthersSpread(t *testing.T) {
@@ -30,7 +34,11 @@ func TestTheNextCandidateLooksAtOnceAndTheOthersSpread(t *testing.T) {
 		return r.Get()
 	}
 	key := func(i int) string { return fmt.Sprintf("%s/%d", s.prefix, 9-i) } // by age and not by name
-	if got := spreadOf(read(), key(1)); got != 0 {
+	crowdIn := func(r *clientv3.GetResponse, key string) int64 {
+		ss := session{key: key}
+		return ss.crowdIn(r)
+	}
+	if got := crowdIn(read(), key(1)); got != 0 {
 		t.Errorf("%v in an empty queue", got)
 	}
 	for i := range 4 {
@@ -38,14 +46,156 @@ func TestTheNextCandidateLooksAtOnceAndTheOthersSpread(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, want := range []time.Duration{4 * spreadEach, 0, 4 * spreadEach, 4 * spreadEach} {
-		if got := spreadOf(read(), key(i)); got != want {
-			t.Errorf("candidate %d: %v, not %v", i, got, want)
+	for i, want := range []int64{0, 0, 4, 4} {
+		if got := crowdIn(read(), key(i)); got != want {
+			t.Errorf("candidate %d: a crowd of %v, not %v", i, got, want)
 		}
 	}
-	crowd := read()
-	crowd.Count = 10_000
-	if got := spreadOf(crowd, key(2)); got != spreadMost {
-		t.Errorf("among 10,000: %v, more than %v", got, spreadMost)
+}
+
+func TestTheTimeWithinWhichACrowdAsksGrowsWithIt(t *testing.T) {
+	const ttl = 10 * time.Second
+	for _, c := range []struct {
+		crowd    int64
+		failures int
+		longest  time.Duration
+	}{
+		{0, 0, 0}, // it is next
+		{0, 5, 0},
+		{1, 5, 0}, // it stands alone
+		{11, 0, 10 * joinEach},
+		{11, 1, 20 * joinEach},
+		{11, 1000, ttl},
+		{10_000, 0, ttl / 2},
+		{10_000, 1, ttl},
+		{10_000, 1000, ttl},
+	} {
+		ss := session{req: election.OpenRequest{TTL: ttl}}
+		ss.crowd.Store(c.crowd)
+		var longest time.Duration
+		for range 1000 {
+			longest = max(longest, ss.inCrowd(joinEach, c.failures))
+		}
+		if longest > c.longest || longest < c.longest*9/10 {
+			t.Errorf("%d of a crowd after %d failures: up to %v, not %v", c.crowd, c.failures, longest, c.longest)
+		}
+	}
+}
+
+func TestAnEtcdThatAnswersLateHasACrowdToServe(t *testing.T) {
+	ss := session{req: election.OpenRequest{TTL: 10 * time.Second}}
+	for _, c := range []struct {
+		before int64
+		took   time.Duration
+		want   int64
+	}{
+		{3, 249 * time.Millisecond, 3},
+		{3, 250 * time.Millisecond, 125},
+		{1, 2 * time.Second, 1000},
+		{2000, 2 * time.Second, 2000}, // that many were seen
+		{0, 2 * time.Second, 0},       // it is next, and waits for nobody
+	} {
+		ss.crowd.Store(c.before)
+		if ss.took(c.took); ss.crowd.Load() != c.want {
+			t.Errorf("%v for a request: a crowd of %d, not %d", c.took, ss.crowd.Load(), c.want)
+		}
+	}
+}
+
+// skippingClock is one that a test puts forward.
+type skippingClock struct{ skipped atomic.Int64 }
+
+func (c *skippingClock) Now() election.Instant {
+	return election.Instant(time.Hour + time.Duration(c.skipped.Load()))
+}
+
+func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
+	e, err := devetcd.Start(t.Context(), devetcd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	const ttl = 10 * time.Second
+	clock := &skippingClock{}
+	s, err := New(Config{
+		Endpoints: e.Endpoints(), DialTimeout: ttl, Prefix: "/elector", Namespace: "default", Election: "cut",
+		Identity: "w", Incarnation: "i", TTL: ttl, Clock: clock, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := make(chan struct{}, 16)
+	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: ttl, Alive: func() bool { return true }, Sink: func(ev election.Event) {
+		if _, ok := ev.(election.OwnKeyPut); ok {
+			put <- struct{}{}
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close(false, election.Claim{})
+	ss := opened.(*session)
+	ss.tellOwnKey()
+	if len(put) > 0 {
+		t.Error("a key is told of that is not there")
+	}
+	older, err := ss.client.Put(t.Context(), s.prefix+"/older", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for want := 1; want <= 2; want++ {
+		if _, err := ss.Campaign(ended); err == nil || ss.cut != want {
+			t.Fatalf("%d failures in a row, want %d; %v", ss.cut, want, err)
+		}
+	}
+	waiting, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() {
+		<-put
+		clock.skipped.Add(int64(ttl) + 1)
+		cancel()
+	}()
+	if won, err := ss.Campaign(waiting); err == nil || ss.cut != 0 || ss.won.Load() {
+		t.Errorf("%d failures after a wait behind %d; %+v %v", ss.cut, older.Header.Revision, won, err)
+	}
+	ss.wasRefused = true // as by a role that lacked something, and has it now
+	again, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() {
+		<-put // which no watch tells of, since nothing was written
+		cancel()
+	}()
+	if _, err := ss.Campaign(again); again.Err() != context.Canceled || ss.wasRefused {
+		t.Errorf("let in again: %v; refused: %v", err, ss.wasRefused)
+	}
+	if _, err := ss.client.Delete(t.Context(), s.prefix+"/older"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ss.Campaign(t.Context()); err != nil || !ss.won.Load() {
+		t.Errorf("%v; has led: %v", err, ss.won.Load())
+	}
+}
+
+func TestWatchersThatFailAgainAndAgainComeBackMoreSeldom(t *testing.T) {
+	refused := fmt.Errorf("read: %w", election.ErrRefused)
+	for _, c := range []struct {
+		err      error
+		failures int
+		ttl      time.Duration
+		want     time.Duration
+	}{
+		{errWatchEnded, 1, 10 * time.Second, 200 * time.Millisecond},
+		{errWatchEnded, 3, 10 * time.Second, 800 * time.Millisecond},
+		{errWatchEnded, 5, 10 * time.Second, 2500 * time.Millisecond},
+		{errWatchEnded, 1000, 10 * time.Second, 2500 * time.Millisecond},
+		{errWatchEnded, 1000, 2 * time.Second, 500 * time.Millisecond},
+		{refused, 1, 10 * time.Second, 5 * time.Second},
+	} {
+		if got := longestPause(c.err, c.failures, c.ttl); got != c.want {
+			t.Errorf("after %d failures at a TTL of %v, %v: %v, not %v", c.failures, c.ttl, c.err, got, c.want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package etcdstore
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -80,8 +81,11 @@ func (s *Store) Attend(ended <-chan struct{}, tell func(why string)) {
 			told = why
 			tell(why)
 		}
-		if told != "" {
+		switch {
+		case told != "":
 			wait = attendTrouble
+		case !s.secrets.files():
+			wait = math.MaxInt64
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -105,7 +109,7 @@ const (
 // what cannot be used of them: whoever has just replaced them need not wait for that.
 func (s *Store) Reread() { s.secrets.reread() }
 
-// Open implements election.Store. It makes a client, reads the oldest key, grants a lease that is
+// Open implements election.Store. It makes a client, reads from the election, grants a lease that is
 // settled in the raft term of that reading, and starts to keep it alive and to watch.
 func (s *Store) Open(ctx context.Context, req election.OpenRequest) (election.Session, election.Opened, error) {
 	ss := newSession(s, req)
@@ -170,7 +174,16 @@ type header interface {
 	GetRevision() int64
 }
 
-// firstCreate selects the oldest key of the election.
+// howMany counts the candidates. For that etcd reads its index alone.
+func (s *Store) howMany() clientv3.Op {
+	return clientv3.OpGet(s.prefix+"/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+}
+
+// nothing selects a key of the election that never exists. Unlike the oldest key it costs etcd nothing to find, however
+// many candidates stand.
+func (s *Store) nothing() clientv3.Op { return clientv3.OpGet(s.prefix + "/") }
+
+// firstCreate selects the oldest key of the election. etcd reads them all for it.
 func (s *Store) firstCreate() clientv3.Op {
 	return clientv3.OpGet(s.prefix+"/", clientv3.WithFirstCreate()...)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/elector-dev/elector/internal/chaos/link"
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/etcdstore"
 )
 
 // The files trap_*_test.go show traps of etcd's client library, one each: that the library as it is falls
@@ -51,6 +52,9 @@ func (b *bed) naive(endpoints []string, ttl time.Duration) *naive {
 
 // prefix is that of the election's keys, without the closing "/".
 func (b *bed) prefix() string { return "/elector/default/" + b.election }
+
+// valueKey is that of the election's value.
+func (b *bed) valueKey() string { return etcdstore.AccessTo("/elector", "default", b.election).Value }
 
 // key is where the library puts the candidate's key.
 func (n *naive) key(b *bed) string { return fmt.Sprintf("%s/%x", b.prefix(), n.session.Lease()) }
@@ -208,9 +212,15 @@ func anyOf[E election.Event](E) bool { return true }
 // awaitMore waits until there is one more of what was told.
 func (r *requests) awaitMore(t *testing.T, key string) {
 	t.Helper()
-	for limit, before := now().Add(patience), r.count(key); r.count(key) == before; {
+	r.await(t, key, r.count(key)+1)
+}
+
+// await waits until so many have been told of.
+func (r *requests) await(t *testing.T, key string, n int) {
+	t.Helper()
+	for limit := now().Add(patience); r.count(key) < n; {
 		if now() > limit {
-			t.Fatalf("no further %s", key)
+			t.Fatalf("%d of %d: %s", r.count(key), n, key)
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):

@@ -26,12 +26,17 @@ func TestAConfirmationIsAnEntryOfTheRaftLogAndNoRead(t *testing.T) {
 	won := await(t, "the win", seat.campaign(t.Context()))
 	must(t, won.err)
 	const n = 50
+	applied := func() uint64 {
+		s, err := b.client.Status(b.ctx(), etcd.Endpoints()[0])
+		must(t, err)
+		return s.RaftAppliedIndex
+	}
 	entries := func(what func()) uint64 {
-		before := etcd.Server().AppliedIndex()
+		before := applied()
 		for range n {
 			what()
 		}
-		return etcd.Server().AppliedIndex() - before
+		return applied() - before
 	}
 	confirmed := entries(func() {
 		if c, err := seat.Confirm(b.ctx(), seat.claim(won.won)); err != nil || !c.Holds {

@@ -2,9 +2,13 @@ package etcdstore_test
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"go.uber.org/zap"
@@ -13,6 +17,7 @@ import (
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/etcdstore"
+	"github.com/elector-dev/elector/internal/record"
 )
 
 // The library's Observe goes on showing the last leader when there is none.
@@ -94,6 +99,120 @@ func TestObserveEndsSilentlyOnCompactionAndTheStoreGoesOn(t *testing.T) {
 	event(seat, func(e election.Observed) bool { return e.Leader.Token == first.Rev() }) // read once more
 	must(t, first.Resign(t.Context()))
 	event(seat, func(e election.Observed) bool { return e.Leader == (election.Candidate{}) })
+}
+
+// The watch of the own key ends alike. Before the key is put, its absence says nothing; later it is told how it stands.
+func TestTheOwnKeyIsWatchedOnAfterCompaction(t *testing.T) {
+	b := trapEtcd(t)
+	l, through := linked(t, b.client.Endpoints()[0])
+	var told requests
+	b.change = func(c *etcdstore.Config) { c.Requests = told.tell }
+	s := b.seat(through, time.Minute)
+	ofKey := func(e election.Event) bool {
+		switch e := e.(type) {
+		case election.OwnKeyPut, election.OwnKeyDeleted:
+			return true
+		case election.InTouch:
+			if e.Session != 1 {
+				t.Errorf("told is %+v", e)
+			}
+		}
+		return false
+	}
+	told.await(t, "range OK", 3) // who stands, who leads, and the value
+	b.compactBehind(l)
+	told.await(t, "range OK", 6) // who leads, the value, and the own key
+	won := await(t, "the win", s.campaign(b.ctx())).won
+	for range 2 {
+		if put, ok := event(s, ofKey).(election.OwnKeyPut); !ok || put.Session != 1 || put.Key.Token != won.Token {
+			t.Fatalf("told is %+v, of token %d", put, won.Token)
+		}
+		b.compactBehind(l)
+	}
+	event(s, anyOf[election.OwnKeyPut])
+	b.Delete(s.opened.Key)
+	if gone, ok := event(s, ofKey).(election.OwnKeyDeleted); !ok || gone.Session != 1 {
+		t.Errorf("told is %+v", gone)
+	}
+	_, err := b.client.Put(b.ctx(), b.valueKey(), record.EncodeValue(election.ValuePut{Bytes: []byte("v"), Token: 7}))
+	must(t, err)
+	event(s, func(e election.ValueSeen) bool { return e.Value != nil && e.Value.Token == 7 })
+}
+
+// Whoever writes such a value may write many.
+func TestAStrangeValueIsWarnedOfOnce(t *testing.T) {
+	b := trapEtcd(t)
+	var warned atomic.Int64
+	b.change = func(c *etcdstore.Config) { c.Logger = slog.New(counting{slog.DiscardHandler, &warned}) }
+	s := b.seat(nil, time.Minute)
+	event(s, anyOf[election.ValueSeen])
+	for i, row := range []struct {
+		value string
+		want  int64
+	}{{"none", 1}, {"none either", 1}, {record.EncodeValue(election.ValuePut{Bytes: []byte("v"), Token: 7}), 1}, {"none again", 2}} {
+		_, err := b.client.Put(b.ctx(), b.valueKey(), row.value)
+		must(t, err)
+		event(s, anyOf[election.ValueSeen])
+		if n := warned.Load(); n != row.want {
+			t.Errorf("after value %d: %d warnings, want %d", i, n, row.want)
+		}
+	}
+}
+
+// All see at the same instant that the leader's key has gone, and etcd sorts the whole queue for each that looks who is next.
+func TestThoseThatAreNotNextTakeTheirTimeToLook(t *testing.T) {
+	b := trapEtcd(t)
+	const others = 300 // so they look within 0.6 s
+	for i := range others {
+		_, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/%03d", b.prefix(), i), "")
+		must(t, err)
+	}
+	s := b.seat(nil, time.Minute)
+	event(s, anyOf[election.Observed])
+	for i := range 10 {
+		b.Delete(fmt.Sprintf("%s/%03d", b.prefix(), i))
+		e := event(s, func(e election.Observed) bool { return e.Predecessor != 0 })
+		if e.Reply.Sent.Sub(e.Predecessor) > 50*time.Millisecond {
+			_, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/%03d", b.prefix(), i+1), "changed")
+			must(t, err)
+			if next := event(s, anyOf[election.Observed]); next.Predecessor != 0 {
+				t.Errorf("nobody has gone, and told is %+v", next)
+			}
+			return
+		}
+	}
+	t.Error("ten times it looked at once")
+}
+
+func TestAReadThatFailsDoesNotEndTheWatchOfTheLeader(t *testing.T) {
+	b, way, endpoints := behind(t)
+	var denied atomic.Int64
+	way.deny(func(request any) error {
+		if r, ok := request.(*pb.RangeRequest); ok && !r.CountOnly && denied.Add(1) <= 2 {
+			return errNo
+		}
+		return nil
+	})
+	s := b.seat(endpoints, time.Minute)
+	event(s, anyOf[election.Observed])
+	if n := denied.Load(); n < 3 {
+		t.Errorf("observed after %d reads", n)
+	}
+}
+
+func TestWatchesThatAlwaysFailAreTakenUpAfterAPause(t *testing.T) {
+	b, way, endpoints := behind(t)
+	way.blind.Store(true)
+	var told requests
+	b.change = func(c *etcdstore.Config) { c.Requests = told.tell }
+	s := b.seat(endpoints, time.Minute)
+	began := now()
+	for told.count("range OK") < 40 { // three watches read before they begin anew
+		event(s, anyOf[election.Observed])
+	}
+	if took := now().Sub(began); took < 300*time.Millisecond {
+		t.Errorf("forty reads in %v", took)
+	}
 }
 
 // A member that has lost the quorum keeps a watch open and silent, unless the watch says that it requires

@@ -104,11 +104,14 @@ func (ss *session) fetchValue(ctx context.Context, to election.LeaseID) {
 
 // observeValue reports the shared value and its absence: it reads, and then watches from there on.
 func (ss *session) observeValue() {
+	failed := 0
 	for ss.ctx.Err() == nil {
 		r, err := ss.read(clientv3.OpGet(ss.store.valueKey))
 		err = ss.store.wrapValue("read the value", err)
 		ss.refused.tell(ss, theValue, err)
+		failed++
 		if err == nil {
+			failed = 1
 			var kv *mvccpb.KeyValue
 			if len(r.Kvs) > 0 {
 				kv = r.Kvs[0]
@@ -122,7 +125,7 @@ func (ss *session) observeValue() {
 				return false
 			}, clientv3.WithRev(r.Header.Revision+1))
 		}
-		if err != nil && !ss.pause(err) {
+		if err != nil && !ss.pause(err, failed) {
 			return
 		}
 	}

@@ -14,16 +14,18 @@ import (
 // errWatchEnded stands for a watch that closed without saying why.
 var errWatchEnded = errors.New("watch ended")
 
-// watchPause is the longest pause before a watch that failed is taken up again.
+// watchPause is the longest pause before a watch that failed is taken up again. It doubles for each failure in a row: an
+// etcd that is too slow to answer in time works all the same, and for many.
 const watchPause = 200 * time.Millisecond
 
 // watchOwnKey reports every write to the own key and its deletion, from revision rev on. A watch that
 // fails (compaction, a member without leader) is taken up after reading how the key stands.
 func (ss *session) watchOwnKey(rev int64) {
-	seen := false
+	seen, failed := false, 0
 	for ss.ctx.Err() == nil {
 		err := ss.follow(rev, &seen)
-		if err == nil || !ss.pause(err) {
+		failed++
+		if err == nil || !ss.pause(err, failed) {
 			return
 		}
 		sent := ss.now()
@@ -31,6 +33,7 @@ func (ss *session) watchOwnKey(rev int64) {
 		if err != nil {
 			continue
 		}
+		failed = 0
 		switch {
 		case len(r.Kvs) > 0:
 			seen = true
@@ -57,11 +60,14 @@ func (ss *session) follow(rev int64, seen *bool) error {
 	}, clientv3.WithRev(rev))
 }
 
-// The time within which candidates that are not next in the queue look who leads now, for each that stands in it,
-// and at most.
+// Candidates do some things at the same time, and are not to stand in line for etcd all at once, which sorts the whole
+// queue for each: that takes it some askTime where a thousand stand. lookEach is the time, for each candidate, within
+// which those that are not next in the queue look who leads now; joinEach that within which they put their keys and begin,
+// or begin anew, to wait, with two such requests.
 const (
-	spreadEach = 2 * time.Millisecond
-	spreadMost = 250 * time.Millisecond
+	askTime  = 2 * time.Millisecond
+	lookEach = askTime
+	joinEach = 4 * askTime
 )
 
 // observe reports who owns the oldest key, and that nobody does. It reads linearizably and then
@@ -69,19 +75,23 @@ const (
 // it reads again. When the oldest key goes, the next candidate reads at once. The others see the deletion at the
 // same instant, and spread their reads, so that the one which is to lead does not stand in line behind them all.
 func (ss *session) observe() {
+	if !ss.rest(ss.inCrowd(joinEach, 0)) {
+		return
+	}
 	var deleted election.Instant
-	var spread time.Duration
+	failed := 0
 	for ss.ctx.Err() == nil {
 		sent := ss.now()
 		r, err := ss.get(ss.store.firstTwo())
 		if err != nil {
-			if !ss.pause(err) {
+			if failed++; !ss.pause(err, failed) {
 				return
 			}
 			continue
 		}
+		failed = 0
 		ev := election.Observed{
-			Session: ss.req.Number, Reply: reply(sent, ss.now(), r.Header), Predecessor: deleted,
+			Session: ss.req.Number, Reply: reply(sent, ss.now(), r.Header), Standing: int(r.Count), Predecessor: deleted,
 		}
 		deleted = 0
 		key, opts := ss.store.prefix+"/", []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithFilterDelete()}
@@ -91,29 +101,47 @@ func (ss *session) observe() {
 			key, opts, value = string(r.Kvs[0].Key), nil, string(r.Kvs[0].Value)
 		}
 		ss.emit(ev)
-		spread = spreadOf(r, ss.key)
+		ss.crowd.Store(ss.crowdIn(r))
 		err = ss.watch(key, func(e *clientv3.Event) bool {
 			if e.Type == clientv3.EventTypeDelete && key != ss.key {
 				deleted = ss.now()
-				if spread > 0 {
-					ss.rest(rand.N(spread)) // the end of the watch is a request as well
-				}
+				ss.rest(ss.inCrowd(lookEach, 0)) // the end of the watch is a request as well
 			}
 			return e.Type == clientv3.EventTypeDelete || string(e.Kv.Value) != value
 		}, append(opts, clientv3.WithRev(r.Header.Revision+1))...)
-		if err != nil && !ss.pause(err) {
+		if err != nil && !ss.pause(err, 1) {
 			return
 		}
 	}
 }
 
-// spreadOf is the time within which the candidate of a key looks who leads when the oldest key of a reading has gone:
-// none if it stands next.
-func spreadOf(firstTwo *clientv3.GetResponse, key string) time.Duration {
-	if len(firstTwo.Kvs) > 1 && string(firstTwo.Kvs[1].Key) == key {
-		return 0
+// crowdIn is how many stand in the queue, 0 if this candidate is to lead next, or does.
+func (ss *session) crowdIn(firstTwo *clientv3.GetResponse) int64 {
+	for _, kv := range firstTwo.Kvs {
+		if string(kv.Key) == ss.key {
+			return 0
+		}
 	}
-	return min(time.Duration(firstTwo.Count)*spreadEach, spreadMost)
+	return firstTwo.Count
+}
+
+// took guesses the crowd from how long etcd took to answer a request. How many electors start together none of them can
+// know, and a count of the keys that stand tells it too late. Less than TTL/40 is no sign of a crowd.
+func (ss *session) took(d time.Duration) {
+	for {
+		crowd, guess := ss.crowd.Load(), int64(d/askTime)
+		if d < ss.req.TTL/40 || crowd == 0 || guess <= crowd || ss.crowd.CompareAndSwap(crowd, guess) {
+			return
+		}
+	}
+}
+
+// inCrowd is a random time for something that all candidates do: within so much for each of them, half of the
+// TTL at most. It doubles for each failure in a row, up to the TTL: an etcd with so much to do that it answers too late
+// has to do it all the same, and would do no more than that if all asked again at once.
+func (ss *session) inCrowd(each time.Duration, failures int) time.Duration {
+	within := min(time.Duration(max(0, ss.crowd.Load()-1))*each, ss.req.TTL/2)
+	return rand.N(1 + min(within<<min(failures, 8), ss.req.TTL))
 }
 
 // watch hands events to done until that says true, which gives nil, or the watch fails. The watch ends
@@ -124,7 +152,10 @@ func (ss *session) watch(key string, done func(*clientv3.Event) bool, opts ...cl
 	defer cancel()
 	for r := range ss.client.Watch(ctx, key, opts...) {
 		if err := r.Err(); err != nil {
-			return ss.store.wrap("watch the election", err)
+			return ss.store.wrap("watch the election", ss.deniedTo(err, func() error {
+				_, err := ss.read(clientv3.OpGet(key, clientv3.WithCountOnly()))
+				return err
+			}))
 		}
 		for _, e := range r.Events {
 			if done(e) {
@@ -133,6 +164,15 @@ func (ss *session) watch(key string, done func(*clientv3.Event) bool, opts ...cl
 		}
 	}
 	return errWatchEnded
+}
+
+// deniedTo looks into the end of a watch that was denied. etcd up to 3.4 denies it also to a token that no longer counts:
+// a request that wants the same permission is then let through, with a new token.
+func (ss *session) deniedTo(err error, try func() error) error {
+	if denied(err) && try() == nil {
+		return errStale
+	}
+	return err
 }
 
 // get reads with a deadline.
@@ -152,24 +192,30 @@ func (ss *session) read(op clientv3.Op) (*clientv3.GetResponse, error) {
 	return r.Get(), nil
 }
 
-// pause waits a little after an error, so that many watchers do not come back at once, and longer after
-// a refusal, which a person has to lift. It reports whether the session goes on.
-func (ss *session) pause(err error) bool {
-	longest := watchPause
+// pause waits a little after an error, so that many watchers do not come back at once; longer after several in a row,
+// after a refusal, which a person has to lift, and among many candidates. It reports whether the session goes on.
+func (ss *session) pause(err error, failures int) bool {
+	return ss.rest(max(rand.N(longestPause(err, failures, ss.req.TTL)), ss.inCrowd(joinEach, failures-1)))
+}
+
+func longestPause(err error, failures int, ttl time.Duration) time.Duration {
 	if errors.Is(err, election.ErrRefused) {
-		longest = ss.req.TTL / 2
+		return ttl / 2
 	}
-	return ss.rest(rand.N(longest))
+	return min(watchPause<<min(failures-1, 8), max(watchPause, ttl/4))
 }
 
 // rest waits, and reports whether the session goes on.
-func (ss *session) rest(d time.Duration) bool {
+func (ss *session) rest(d time.Duration) bool { return rest(ss.ctx, d) }
+
+// rest waits, and reports whether ctx goes on.
+func rest(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return true
-	case <-ss.ctx.Done():
+	case <-ctx.Done():
 		return false
 	}
 }

@@ -25,7 +25,11 @@ type notLeading struct {
 func (a *API) replyTerm(w http.ResponseWriter, r *http.Request, err error) bool {
 	switch {
 	case errors.Is(err, election.ErrNotLeading), errors.Is(err, election.ErrSessionEnded):
-		reply(w, r, http.StatusConflict, notLeading{failure{"this elector does not lead", "ask the leader's elector"}, a.named(a.elector.Look())})
+		body := notLeading{failure: failure{"this elector does not lead", "ask the leader's elector"}}
+		if now := a.elector.Look(); !now.Leading { // it may have come to lead since, which is told with an end or not at all
+			body.Leader = a.named(now)
+		}
+		reply(w, r, http.StatusConflict, body)
 	case errors.Is(err, election.ErrTokenMismatch):
 		reply(w, r, http.StatusPreconditionFailed, failure{"the token is not that of the term under way", "ask whether this elector still leads"})
 	case errors.Is(err, election.ErrNoSession):

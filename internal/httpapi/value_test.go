@@ -127,6 +127,16 @@ func TestValueIsPutByTheTermUnderWay(t *testing.T) {
 	}
 }
 
+// Who reads a leader's name and finds its own takes it for a yes, and this one would have no end.
+func TestElectorThatComesToLeadWhileItRefusesIsNotNamed(t *testing.T) {
+	e := leading()
+	e.err = election.ErrNotLeading
+	rec := order{method: http.MethodPost, path: "/resign", header: map[string]string{"Content-Type": "application/json"}}.send(newAPI(e).Main())
+	if rec.Code != http.StatusConflict || !strings.Contains(rec.Body.String(), `"leader":{"identity":"","token":0,"since":null}`) {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+}
+
 func TestResigning(t *testing.T) {
 	failing := func(e *scripted, err error) *scripted { e.err = err; return e }
 	json := map[string]string{"Content-Type": "application/json"}

@@ -97,7 +97,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 			gauge(g.kubeUp, truth(o.Up), o.Name)
 		}
 	}
-	gauge(g.loopLag, max(m.lag.worst(), age-loopInterval(a.LeaseTTL)).Seconds())
+	gauge(g.loopLag, max(m.lag.worst(), age-loopInterval(a)).Seconds())
 	gauge(g.transition, float64(a.Since.UnixMilli())/1000)
 	out <- prometheus.MustNewConstMetric(g.suspended, prometheus.CounterValue, m.suspends.total().Seconds())
 }
@@ -118,12 +118,15 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// loopInterval is the longest that a healthy loop sleeps: a twelfth of the TTL that was asked for, which
-// is at most the granted one. Without a lease the TTL is not known here, and nothing is held that a late
-// loop could lose, so the longest there is will do.
-func loopInterval(granted time.Duration) time.Duration {
-	if granted == 0 {
-		granted = election.MaxTTL
+// loopInterval is the longest that a healthy loop sleeps, by the TTL that was granted, which is at least the one that was
+// asked for. Without a lease the TTL is not known here, and nothing is held that a late loop could lose, so the longest
+// there is will do.
+func loopInterval(a election.Answer) time.Duration {
+	switch {
+	case a.Token != 0:
+		return election.LoopInterval(a.LeaseTTL)
+	case a.LeaseTTL != 0:
+		return election.RestInterval(a.LeaseTTL)
 	}
-	return election.LoopInterval(granted)
+	return election.RestInterval(election.MaxTTL)
 }

@@ -286,7 +286,7 @@ func TestLoopLagGrowsWhileTheLoopIsStarved(t *testing.T) {
 	wantSample(t, scrape(t, m), `elector_loop_lag_seconds{election="shop/billing"} 0.001`)
 	m.Attach(looks{answer: leader(), age: 9 * time.Second})
 	wantSample(t, scrape(t, m), `elector_loop_lag_seconds{election="shop/billing"} 8`)
-	m.Attach(looks{age: 2 * time.Second}) // no lease: the longest interval there is, a second
+	m.Attach(looks{age: 3 * time.Second}) // no lease: the longest interval there is, two seconds
 	wantSample(t, scrape(t, m), `elector_loop_lag_seconds{election="shop/billing"} 1`)
 }
 

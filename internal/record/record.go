@@ -55,8 +55,9 @@ func Cut(value []byte) []byte {
 
 // Standing reads a candidate, whose key was created at the revision token, with all that its record tells.
 func Standing(value []byte, token int64) election.Standing {
-	s := election.Standing{Candidate: Candidate(value, token)}
-	if r, ok := parse(value); ok {
+	r, ok := parse(value)
+	s := election.Standing{Candidate: candidate(r, ok, value, token)}
+	if ok {
 		s.Since, s.Version = r.Since, Clip(r.Version)
 	}
 	return s
@@ -65,7 +66,13 @@ func Standing(value []byte, token int64) election.Standing {
 // Candidate reads whose key it is that was created at the revision token. A value that is not a record is a plain
 // proposal, as etcdctl elect writes it: it is taken as the identity.
 func Candidate(value []byte, token int64) election.Candidate {
-	if r, ok := parse(value); ok {
+	r, ok := parse(value)
+	return candidate(r, ok, value, token)
+}
+
+// candidate is Candidate of a value that has been parsed.
+func candidate(r Record, ok bool, value []byte, token int64) election.Candidate {
+	if ok {
 		return election.Candidate{Identity: Clip(r.Identity), Incarnation: Clip(r.Incarnation), Token: token}
 	}
 	return election.Candidate{Identity: Clip(string(value[:min(len(value), MaxText+1)])), Token: token}

@@ -120,7 +120,7 @@ func TestNextProcessIsToldOfTheDeadOne(t *testing.T) {
 		t.Fatalf("told %+v", past)
 	}
 	p := past.Predecessors[0]
-	if p.Candidacy != candidacyOf(0x77, 40) || p.Incarnation != "i1" || p.FreeAt != b.clock.Add(2*time.Second) {
+	if p.Candidacy != candidacyOf(0x77, 40) || p.Incarnation != "i1" || p.FreeAt != b.clock.Add(2*time.Second+2*time.Second/99) {
 		t.Errorf("told of %+v at %v", p, b.clock)
 	}
 }
@@ -143,7 +143,7 @@ func TestKeyIsRememberedUntilItIsKnownToBeGone(t *testing.T) {
 	second.Close()
 	b.clock += election.Instant(time.Second)
 	third, past := b.open()
-	if n := len(past.Predecessors); n != 2 || past.Predecessors[0].FreeAt != free || past.Predecessors[1].FreeAt != b.clock.Add(2*time.Second) {
+	if n := len(past.Predecessors); n != 2 || past.Predecessors[0].FreeAt != free || past.Predecessors[1].FreeAt != b.clock.Add(2*time.Second+2*time.Second/99) {
 		t.Fatalf("told of %+v", past.Predecessors)
 	}
 	past.Predecessors[0].Forget()

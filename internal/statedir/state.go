@@ -155,7 +155,8 @@ func (s *state) found(now election.Instant) {
 		if p.Key == "" {
 			continue
 		}
-		free := now.Add(time.Duration(p.AnswerMaxMs) * time.Millisecond)
+		longest := time.Duration(p.AnswerMaxMs) * time.Millisecond
+		free := now.Add(longest + longest/election.Slowest)
 		if p.FreeAt == 0 || free.Before(p.FreeAt) {
 			p.FreeAt = free
 		}

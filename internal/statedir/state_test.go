@@ -40,7 +40,7 @@ func FuzzState(f *testing.F) {
 		const now = election.Instant(time.Hour)
 		s.found(now)
 		for _, p := range s.Processes {
-			if p.Key != s.Prefix+"/"+s.Election+"/"+p.Lease.String() || p.Lease <= 0 || p.FreeAt > now.Add(election.MaxTTL) || p.FreeAt <= 0 {
+			if p.Key != s.Prefix+"/"+s.Election+"/"+p.Lease.String() || p.Lease <= 0 || p.FreeAt > now.Add(election.MaxTTL+election.MaxTTL/election.Slowest) || p.FreeAt <= 0 {
 				t.Errorf("%q is read as %+v", b, p)
 			}
 		}

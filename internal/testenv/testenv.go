@@ -25,6 +25,14 @@ import (
 // the etcdctl to test with. Where it is empty, PATH is searched.
 const EtcdctlVar = "ELECTOR_TEST_ETCDCTL"
 
+// EtcdVar names the environment variable that holds the absolute path of the
+// etcd server to test with. Where it is empty, tests run the embedded one.
+const EtcdVar = "ELECTOR_TEST_ETCD"
+
+// EtcdsVar names the environment variable that holds the absolute paths of
+// servers of consecutive minor releases, the oldest first, with colons between.
+const EtcdsVar = "ELECTOR_TEST_ETCDS"
+
 // probeTimeout bounds each command that a probe runs: a wedged daemon is as
 // good as none.
 const probeTimeout = 20 * time.Second
@@ -101,6 +109,58 @@ func Etcdctl(t T) string {
 	path, err := findEtcdctl()
 	demand(t, "etcdctl", err)
 	return path
+}
+
+// Etcd returns the path of the server to test with, as devetcd's options want
+// it: nil stands for the embedded one. A file that is named and not there fails
+// the test.
+func Etcd(t T) func(member int) string {
+	t.Helper()
+	path := os.Getenv(EtcdVar)
+	if path == "" {
+		return nil
+	}
+	if err := isProgram(path); err != nil {
+		t.Fatalf("%s: %v", EtcdVar, err)
+	}
+	return func(int) string { return path }
+}
+
+// Etcds demands servers of several releases and returns their paths, the oldest
+// first. Without them the test is skipped everywhere: make compat brings them.
+func Etcds(t T) []string {
+	t.Helper()
+	paths := filepath.SplitList(os.Getenv(EtcdsVar))
+	if len(paths) < 2 {
+		t.Skipf("this test needs servers of several releases of etcd in %s: make compat builds and names them", EtcdsVar)
+	}
+	for _, path := range paths {
+		if err := isProgram(path); err != nil {
+			t.Fatalf("%s: %v", EtcdsVar, err)
+		}
+	}
+	return paths
+}
+
+// Compat demands that the run is one of make compat, which has the time for what
+// takes long and is much the same each time.
+func Compat(t T) {
+	t.Helper()
+	if os.Getenv(EtcdVar) == "" {
+		t.Skipf("this test is part of make compat: give the absolute path of an etcd server in %s", EtcdVar)
+	}
+}
+
+func isProgram(path string) error {
+	switch info, err := os.Stat(path); {
+	case err != nil:
+		return err
+	case !filepath.IsAbs(path):
+		return fmt.Errorf("%s is not an absolute path, which tests of any package could find", path)
+	case info.IsDir() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("%s is not a program", path)
+	}
+	return nil
 }
 
 // Command demands that a program of that name is in PATH and returns its

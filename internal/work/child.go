@@ -169,7 +169,9 @@ func (c *Child) attend(ctx context.Context, p *process.Process, guard *guard) er
 	look := time.NewTicker(guardEvery)
 	defer look.Stop()
 	for {
-		guard.until(c.cfg.WorkEnd())
+		if err := guard.until(c.cfg.WorkEnd()); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil

@@ -210,6 +210,35 @@ func TestCommandWithoutItsGuardIsKilled(t *testing.T) {
 	}
 }
 
+// frozenGuard is one that stands still from the start, and would for ever.
+var frozenGuard = []string{"/bin/sh", "-c", "exec sleep 100000"}
+
+func TestFrozenGuardKeepsNoTermFromEnding(t *testing.T) {
+	c, out := newTestChild(t, `echo runs; while :; do sleep 0.01; done`, func(cfg *ChildConfig) { cfg.Guard = frozenGuard })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Lead(ctx, term) }()
+	says(t, out, "runs")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFrozenGuardIsNoticedWhenItsPipeIsFull(t *testing.T) {
+	g, err := startGuard(ChildConfig{Guard: frozenGuard, Env: os.Environ()}, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.dismiss()
+	for end := election.Instant(1); err == nil; end++ {
+		err = g.until(end)
+	}
+	if !strings.Contains(err.Error(), "stands still") {
+		t.Error(err)
+	}
+}
+
 func TestGuardKillsAtTheDeadlineOrWhenTheElectorDies(t *testing.T) {
 	for name, order := range map[string]func(*io.PipeWriter){
 		"deadline": func(w *io.PipeWriter) { io.WriteString(w, strconv.FormatInt(int64(boottime.Now())+1e6, 10)+"\n") },

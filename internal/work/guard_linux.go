@@ -2,8 +2,10 @@ package work
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -19,7 +21,7 @@ import (
 // guard is the process that kills a command when the elector is frozen, dead, or too late.
 type guard struct {
 	cmd  *exec.Cmd
-	pipe io.WriteCloser
+	pipe *os.File
 	last election.Instant
 	gone chan struct{} // closed when it has ended
 }
@@ -30,16 +32,20 @@ func startGuard(cfg ChildConfig, group int) (*guard, error) {
 	g.cmd = exec.Command(cfg.Guard[0], append(cfg.Guard[1:], strconv.Itoa(group))...)
 	g.cmd.Env = append(append([]string(nil), cfg.Env...), "GOMAXPROCS=1", "GOGC=20")
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	var err error
-	if g.pipe, err = g.cmd.StdinPipe(); err != nil {
+	stdin, pipe, err := os.Pipe()
+	if err != nil {
 		close(g.gone)
 		return g, fmt.Errorf("guard the command: %w", err)
 	}
-	if err := g.cmd.Start(); err != nil {
-		_ = g.pipe.Close()
+	g.cmd.Stdin = stdin
+	err = g.cmd.Start()
+	_ = stdin.Close() // the guard has its own
+	if err != nil {
+		_ = pipe.Close()
 		close(g.gone)
 		return g, fmt.Errorf("guard the command: %w", err)
 	}
+	g.pipe = pipe
 	go func() {
 		defer close(g.gone)
 		_, _ = g.cmd.Process.Wait() // package process may have reaped it
@@ -47,23 +53,44 @@ func startGuard(cfg ChildConfig, group int) (*guard, error) {
 	return g, nil
 }
 
-// until tells the guard when the command must have ended, if that has moved.
-func (g *guard) until(end election.Instant) {
-	if end != 0 && end != g.last {
-		g.last = end
-		_, _ = fmt.Fprintln(g.pipe, int64(end)) // one that has ended is found by gone
+// until tells the guard when the command must have ended, if that has moved. The error says that it has not listened for
+// so long that the pipe is full.
+func (g *guard) until(end election.Instant) error {
+	if end == 0 || end == g.last {
+		return nil
 	}
+	g.last = end
+	if err := g.write(strconv.FormatInt(int64(end), 10)); errors.Is(err, os.ErrDeadlineExceeded) {
+		return errors.New("the process that guards the command stands still, so the command is killed")
+	}
+	return nil // one that has ended is found by gone
 }
 
-// dismiss ends the guard once nothing is left to guard, and waits for its end.
+// write does not wait for a guard that is frozen. A line is written whole or not at all.
+func (g *guard) write(line string) error {
+	_ = g.pipe.SetWriteDeadline(time.Now().Add(guardEvery)) // a pipe has deadlines
+	_, err := io.WriteString(g.pipe, line+"\n")
+	return err
+}
+
+// dismiss ends the guard once nothing is left to guard, and waits for its end. The key waits for that too, so a frozen
+// one is killed.
 func (g *guard) dismiss() {
 	if g.pipe == nil {
 		return
 	}
-	_, _ = io.WriteString(g.pipe, "done\n")
+	_ = g.write("done")
 	_ = g.pipe.Close()
-	<-g.gone
+	select {
+	case <-g.gone:
+	case <-time.After(guardLeaves):
+		_ = g.cmd.Process.Kill()
+		<-g.gone
+	}
 }
+
+// guardLeaves is how long a guard may take to end when it is dismissed.
+const guardLeaves = time.Second
 
 // guardPulse is how late a guard may find a deadline passed after the host was suspended, while timers stand still.
 const guardPulse = 50 * time.Millisecond

@@ -15,7 +15,7 @@ var errNoGuard = errors.New("commands are run on Linux only, where the kernel en
 type guard struct{ gone chan struct{} }
 
 func startGuard(ChildConfig, int) (*guard, error) { return nil, errNoGuard }
-func (g *guard) until(election.Instant)           {}
+func (g *guard) until(election.Instant) error     { return nil }
 func (g *guard) dismiss()                         {}
 
 // Guard guards nothing here.

@@ -10,6 +10,7 @@ import (
 
 // Elector is what holds ask of an elector; *election.Elector is one.
 type Elector interface {
+	Answer(limit time.Duration) election.Answer
 	AnswerTo(owed *election.Promises, limit time.Duration) election.Answer
 	Bar(ctx context.Context, b election.Bar) error
 }
@@ -31,8 +32,9 @@ type HoldsConfig struct {
 type Holds struct {
 	cfg HoldsConfig
 
-	mu      sync.Mutex // guards the fields below, for a few assignments
+	mu      sync.Mutex // guards the fields below, for a few assignments and an evaluation
 	open    map[*Hold]struct{}
+	wound   int64            // token of the term whose work is being wound up, or was: Lead may not see what is told of it from now on
 	changed chan struct{}    // closed when a hold is let go of
 	owed    election.Instant // until when holds that were cut may be acted on
 	turn    chan struct{}    // held, by sending, while the elector is told of eligibility, so that the last word is the true one
@@ -92,9 +94,16 @@ func (hs *Holds) Count() int {
 }
 
 // Answer evaluates leadership for the hold's worker. A yes is owed to it: the key stays until it has run out, or
-// until the hold is closed.
+// until the hold is closed. Work that has returned by itself is joined before the term is over: what is told meanwhile
+// is owed like any other promise, whatever becomes of the hold.
 func (h *Hold) Answer(limit time.Duration) election.Answer {
-	return h.all.cfg.Elector.AnswerTo(&h.owed, limit)
+	hs := h.all
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	if now := hs.cfg.Elector.Answer(0); now.Leading && now.Token == hs.wound {
+		return hs.cfg.Elector.Answer(limit)
+	}
+	return hs.cfg.Elector.AnswerTo(&h.owed, limit)
 }
 
 // Unwanted is closed when the hold is to be cut, since its worker has not let go of it in time.
@@ -132,8 +141,9 @@ const tellTimeout = 5 * time.Second
 // Lead is the work of a term: it returns when the term has ended and every hold that was told a yes in it has
 // been let go of. Those that are not within Drain are cut. It waits until what those that were cut have been
 // promised has run out.
-func (hs *Holds) Lead(ctx context.Context, _ election.Term) error {
+func (hs *Holds) Lead(ctx context.Context, t election.Term) error {
 	<-ctx.Done()
+	hs.wind(t.Token)
 	patience := time.NewTimer(hs.cfg.Drain)
 	defer patience.Stop()
 	for {
@@ -156,6 +166,12 @@ func (hs *Holds) Lead(ctx context.Context, _ election.Term) error {
 		<-time.After(left)
 	}
 	return nil
+}
+
+func (hs *Holds) wind(token int64) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.wound = token
 }
 
 // told lists the open holds that have been told a yes, and a channel that is closed when one is let go of.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,12 @@ type member struct {
 
 func (f *fleet) join(identity string, required bool) *member {
 	f.Helper()
+	return f.start(identity, required, func(m *member) election.Lead { return All(nil, m.holds.Lead) })
+}
+
+// start has the elector do the work that is made for it.
+func (f *fleet) start(identity string, required bool, work func(*member) election.Lead) *member {
+	f.Helper()
 	cfg := election.Config{
 		Identity: identity, Incarnation: identity + "-1", Election: "default/test", TTL: ttl, AnswerMax: answerMax,
 		Clock: f.clock, Store: f.cluster.Store(identity, identity+"-1"), Logger: slog.New(slog.DiscardHandler),
@@ -69,7 +76,7 @@ func (f *fleet) join(identity string, required bool) *member {
 	}
 	go func() {
 		defer close(m.ended)
-		if err := e.Run(ctx, All(nil, m.holds.Lead)); err != nil {
+		if err := e.Run(ctx, work(m)); err != nil {
 			f.Error(err)
 		}
 	}()
@@ -241,6 +248,43 @@ func TestHoldThatOutlastsTwoTermsIsCutOnce(t *testing.T) {
 		}
 		<-working.Unwanted()
 		working.Cut()
+	})
+}
+
+// A command that has ended by itself ends its term only when all of the work has returned: until then the answer is yes.
+func TestHoldThatIsToldAYesAfterTheWorkHasReturnedIsOwedIt(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		ending, ended, wound := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		a := f.start("a", false, func(m *member) election.Lead {
+			lead := All(m.holds.Lead, func(ctx context.Context, _ election.Term) error {
+				select {
+				case <-ending:
+				case <-ctx.Done():
+				}
+				return nil
+			})
+			var first sync.Once
+			return func(ctx context.Context, term election.Term) error {
+				err := lead(ctx, term)
+				first.Do(func() { close(ended); <-wound }) // as before-release does
+				return err
+			}
+		})
+		a.await("leading", leads)
+		close(ending)
+		<-ended
+		working := a.hold()
+		yes := working.Answer(time.Minute)
+		if !yes.Leading || yes.ExpiresIn != answerMax {
+			t.Fatalf("its worker is told %+v", yes)
+		}
+		b := f.join("b", false)
+		b.await("following", follows)
+		close(wound)
+		if b.await("leading", leads); f.clock.Now() < yes.ExpiresAt {
+			t.Errorf("the next leads at %v, a worker has been promised until %v", f.clock.Now(), yes.ExpiresAt)
+		}
+		working.Close()
 	})
 }
 

@@ -127,8 +127,23 @@ func pair(t *testing.T, flags ...string) (leader, follower *elector) {
 // tab is a page in a browser.
 type tab struct {
 	context.Context
-	t        *testing.T
+	t *testing.T
+
+	mu       sync.Mutex
 	expected []string // what may be complained of, since a test brings it about
+}
+
+// expect allows complaints with these texts in them from now on.
+func (w *tab) expect(texts ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.expected = append(w.expected, texts...)
+}
+
+func (w *tab) expects(complaint string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.expected, func(e string) bool { return strings.Contains(complaint, e) })
 }
 
 // browse opens the page of an elector under a name of its host.
@@ -154,7 +169,7 @@ func open(t *testing.T, url, selector, words string) *tab {
 			if err != nil {
 				return
 			}
-			if text := fmt.Sprintf("%s: %s %s", m.Type, m.Text, m.URL); !slices.ContainsFunc(w.expected, func(e string) bool { return strings.Contains(text, e) }) {
+			if text := fmt.Sprintf("%s: %s %s", m.Type, m.Text, m.URL); !w.expects(text) {
 				t.Errorf("the console has %s", text)
 			}
 		}

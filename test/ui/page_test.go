@@ -65,8 +65,7 @@ func TestAnElectorThatIsGoneIsShownAsGone(t *testing.T) {
 	leader, _ := pair(t)
 	page := browse(t, leader, "127.0.0.1")
 	page.see("#answer", "Leads")
-	page.expected = append(page.expected, "Failed to load resource")
-	page.expected = append(page.expected, "ERR_")
+	page.expect("Failed to load resource", "ERR_")
 	must(t, leader.process.Kill())
 	page.see("#link", "no contact with this elector")
 	page.see("#answer", "its yes has ended")
@@ -97,7 +96,7 @@ func TestResignIsConfirmedByKeyboardAndWorks(t *testing.T) {
 func TestTransferGoesToTheChosenAndDrainSaysItsReason(t *testing.T) {
 	leader, follower := pair(t)
 	page := browse(t, leader, "127.0.0.1")
-	page.expected = append(page.expected, "/candidates") // which etcd may have to wait for, between two sessions
+	page.expect("/candidates") // which etcd may have to wait for, between two sessions
 	page.until("!document.getElementById('transfer').disabled")
 	page.press("#transfer", kb.Enter)
 	page.until("document.getElementById('ask-choice').value === 'green'")
@@ -133,7 +132,7 @@ func TestAWrongTokenIsRefusedAndTheRightOneTaken(t *testing.T) {
 	must(t, os.WriteFile(file, []byte("open-sesame"), 0o600))
 	leader, follower := pair(t, "--http-token-file", file)
 	page := browse(t, leader, "127.0.0.1")
-	page.expected = append(page.expected, "401 (Unauthorized)")
+	page.expect("401 (Unauthorized)")
 	page.until("!document.getElementById('resign').disabled")
 	page.press("#resign", kb.Enter)
 	page.do(chromedp.SendKeys(chromedp.CSS("#ask-bearer"), "wrong"+kb.Enter))

@@ -85,9 +85,19 @@ func (x *index) fenced() spans {
 	return union(all...)
 }
 
-// faulty is when something was wrong: from each fault to the bound for coming back after it.
+// longStall is from when on a stall counts as a fault: holds and checks of workers, which are of the same machine, are not
+// given much longer.
+const longStall = time.Second
+
+// faulty is when something was wrong: from each fault to the bound for coming back after it. A machine that stood still is
+// something wrong.
 func (x *index) faulty() spans {
 	var all []span
+	for _, s := range x.Stalls {
+		if s.To.Sub(s.From) >= longStall {
+			all = append(all, span{s.From, s.To.Add(x.recovery())})
+		}
+	}
 	for i := range x.Faults {
 		f := &x.Faults[i]
 		all = append(all, span{f.From, x.end(f).Add(x.recovery())})

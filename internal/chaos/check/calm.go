@@ -62,7 +62,9 @@ func (j *judge) calm() {
 	j.report.Figures.CalmJudged = to.Sub(from)
 	j.allStand(to)
 	first, last := leaders[0], leaders[len(leaders)-1]
-	if first.firstHi > from {
+	if late := first.firstHi > from; late && j.lostInAStall(from, first) {
+		j.unknown("I5: %s led only from %s, since the term before was lost when the harness, and so perhaps the machine, stood still.", first.elector, j.at(first.firstHi))
+	} else if late {
 		j.violated("I5", j.Run.Calm, first.firstHi, leaders[:1], "%s led only from %s; the last fault had been undone at %s, so somebody had to by %s.",
 			first.elector, j.at(first.firstHi), j.at(j.Run.Calm), j.at(from))
 	}
@@ -74,6 +76,14 @@ func (j *judge) calm() {
 		j.violated("I5", last.lastLo, to, []*term{last}, "%s led until %s and nobody after it until %s, though all was calm since %s.",
 			last.elector, j.at(last.lastLo), j.at(to), j.at(j.Run.Calm))
 	}
+}
+
+// lostInAStall reports whether somebody had led in the calm before it was due, and a stall can have ended that.
+func (j *judge) lostInAStall(due history.Instant, next *term) bool {
+	return slices.ContainsFunc(j.terms, func(t *term) bool {
+		return t.lastLo >= j.Run.Calm && t.lastLo < due && j.stalls.touches(t.lastLo.Add(-j.Run.TTL), t.lastLo.Add(j.Run.TTL)) &&
+			next.firstHi <= t.lastLo.Add(j.recovery())
+	})
 }
 
 // allStand checks that nobody has dropped out of the election unnoticed while others led: each elector answers
@@ -123,9 +133,12 @@ func (j *judge) endedFor() {
 	}
 }
 
+// withItsCommand is how an elector ends whose command was killed.
+const withItsCommand = "exit status 137"
+
 // endedWithItsCommand reports whether an elector ended with the status of its command, which was killed.
 func (j *judge) endedWithItsCommand(p *history.Process) bool {
-	return p.Exit == "exit status 137" && slices.ContainsFunc(j.Faults, func(f history.Fault) bool {
+	return p.Exit == withItsCommand && slices.ContainsFunc(j.Faults, func(f history.Fault) bool {
 		return f.Kind == history.WorkerKill && slices.Contains(f.Targets, p.Elector) && p.From <= f.From && f.From <= p.To
 	})
 }

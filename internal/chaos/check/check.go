@@ -18,6 +18,10 @@
 //   - I10: work that is bound to an elector, as its command or by a hold, acts for the last time before its key goes
 //     and before anybody says yes with a greater token. Excepted is what was frozen together with its elector and the
 //     guard, and acts as it wakes.
+//   - I11: an elector's page is served, its stream's yes and no are answers like others, and it is live in the calm.
+//   - I12: a rotation of all secrets costs no term, if nothing else is wrong.
+//   - I13: no process's log tells of a data race, a panic or a fatal error.
+//   - I14: a process that lives long does not take more and more goroutines, descriptors or memory.
 //   - availability and starved: somebody leads for most of the time, and the harness ran well enough to say so.
 //
 // # What a yes is known to be
@@ -61,7 +65,7 @@ type Report struct {
 
 // Violation is one breach of one rule.
 type Violation struct {
-	Rule     string // "I1" to "I10", "availability", "starved"
+	Rule     string // "I1" to "I14", "availability", "starved"
 	At       history.Instant
 	Until    history.Instant // At for what has no duration
 	Electors []string        // lanes
@@ -94,6 +98,10 @@ func Check(h *history.History) Report {
 	j.gauge()
 	j.gracefulStops()
 	j.workEndsInTime()
+	j.pages()
+	j.rotations()
+	j.logs()
+	j.flat()
 	j.register()
 	j.available()
 	j.coverage()

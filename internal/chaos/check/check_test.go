@@ -41,7 +41,7 @@ type planted struct {
 }
 
 func TestEachBreachIsFoundAndNothingElseIs(t *testing.T) {
-	for _, test := range slices.Concat(breachesOfYes, breachesOfKeys, breachesOfTokens, breachesOfTheRest, breachesOfWork) {
+	for _, test := range slices.Concat(breachesOfYes, breachesOfKeys, breachesOfTokens, breachesOfTheRest, breachesOfWork, breachesOfTheNew) {
 		t.Run(test.name, func(t *testing.T) {
 			f := quiet()
 			if test.plan != nil {

@@ -41,6 +41,15 @@ type Figures struct {
 	StopsOpen   int // and those that it did not, since something else was wrong
 	CalmJudged  time.Duration
 
+	PagesOpened   int
+	PageEvents    int // that came on the streams of pages
+	PageRequests  int // of pages, beside
+	PageLate      int // events whose yes had ended when they came
+	Shown         int // events that were judged as answers
+	Rotations     int // of all secrets, that were to cost no term
+	RotationsOpen int // and those that were not judged, since something else was wrong
+	Curves        []Curve
+
 	Span      time.Duration // of the run
 	Unknown   time.Duration // of that, the time in which the harness itself stood still
 	Fenced    time.Duration // and in which nobody led since electors were fenced

@@ -38,6 +38,7 @@ type process struct {
 	received []*history.Answer // by when they were received
 	yes      []history.Instant // the earliest instants of its answers' yes, in order
 	nos      []*history.Answer // by when they were sent
+	shownNos []*history.Answer // of pages' streams, in order
 	terms    []*term
 	fenced   span // from its first to its last answer that said so
 }
@@ -81,6 +82,7 @@ func newIndex(h *history.History) *index {
 		x.lanes[e] = struct{}{}
 	}
 	x.readAnswers()
+	x.readShown()
 	x.readSamples()
 	x.readKeys()
 	x.readFaults()
@@ -255,7 +257,8 @@ func (x *index) end(f *history.Fault) history.Instant {
 // hitsMembers reports whether a fault is one of etcd's members or of the whole of it.
 func (x *index) hitsMembers(f *history.Fault) bool {
 	switch f.Kind {
-	case history.LeaderMove, history.AllRestart, history.Restore, history.RestoreBumped, history.Compact:
+	case history.LeaderMove, history.AllRestart, history.Restore, history.RestoreBumped, history.Compact, history.CompactStorm, history.NoSpace,
+		history.Rotation:
 		return true
 	}
 	return slices.ContainsFunc(f.Targets, func(lane string) bool { return slices.Contains(x.Run.Members, lane) })
@@ -273,6 +276,7 @@ func (x *index) finish() {
 		byReceived := func(a, b *history.Answer) int { return cmp.Compare(a.Received, b.Received) }
 		sortIfNeeded(p.answers, bySent)
 		sortIfNeeded(p.nos, bySent)
+		sortIfNeeded(p.shownNos, bySent)
 		p.received = slices.Clone(p.answers)
 		sortIfNeeded(p.received, byReceived)
 		sortIfNeeded(p.yes, cmp.Compare)

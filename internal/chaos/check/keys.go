@@ -79,15 +79,22 @@ func (j *judge) promisesEndBeforeTheNext() {
 }
 
 // releasedAtOnce reports whether the operator had declared, by --shutdown-release=now, that whoever got
-// the term's promises has stopped.
+// the term's promises has stopped when an elector shuts down: asked to, or since its command has ended.
 func (x *index) releasedAtOnce(t *term, gone history.Instant) bool {
 	for i := range x.Processes {
 		p := &x.Processes[i]
-		if p.ReleaseNow && p.Elector == t.elector && p.Incarnation == t.incarnation && p.Asked != 0 && p.Asked <= gone {
+		if p.ReleaseNow && p.Elector == t.elector && p.Incarnation == t.incarnation && (p.Asked != 0 && p.Asked <= gone || x.lostItsCommand(p, gone)) {
 			return true
 		}
 	}
 	return false
+}
+
+// lostItsCommand reports whether a process shut down because its command was killed before an instant, or may be about to.
+func (x *index) lostItsCommand(p *history.Process, before history.Instant) bool {
+	return (p.To == 0 && x.Run.Ended == 0 || p.Exit == withItsCommand) && slices.ContainsFunc(x.Faults, func(f history.Fault) bool {
+		return f.Kind == history.WorkerKill && slices.Contains(f.Targets, p.Elector) && p.From <= f.From && f.From <= before && p.Kind == history.Child
+	})
 }
 
 // neverSeen reports a yes for which there was no key. The watchers are given time to tell, and etcd's

@@ -104,18 +104,29 @@ func (j *judge) ownsKey(t *term) {
 // oneIntervalPerTerm is I4: no no lies wholly between two yes of one term.
 func (j *judge) oneIntervalPerTerm() {
 	for _, t := range j.terms {
-		nos := j.processes[processID{t.elector, t.incarnation}].nos
-		from := t.firstHi.Add(slack)
-		for _, a := range nos[sort.Search(len(nos), func(i int) bool { return nos[i].Sent > from }):] {
-			if a.Sent >= t.lastLo {
-				break
-			}
-			if a.Received.Add(slack) < t.lastLo {
-				j.violated("I4", a.Sent, t.lastLo, []*term{t},
-					"%s said no at %s, between two yes with token %d at %s and %s.",
-					t.elector, j.at(a.Sent), t.token, j.at(t.firstHi), j.at(t.lastLo))
-				break
-			}
+		p := j.processes[processID{t.elector, t.incarnation}]
+		if a := noWithin(t, p.nos); a != nil {
+			j.violated("I4", a.Sent, t.lastLo, []*term{t},
+				"%s said no at %s, between two yes with token %d at %s and %s.",
+				t.elector, j.at(a.Sent), t.token, j.at(t.firstHi), j.at(t.lastLo))
+		} else if a := noWithin(t, p.shownNos); a != nil {
+			j.violated("I4", a.Sent, t.lastLo, []*term{t},
+				"%s's page was told no after %s and by %s, between two yes with token %d at %s and %s.",
+				t.elector, j.at(a.Sent), j.at(a.Received), t.token, j.at(t.firstHi), j.at(t.lastLo))
 		}
 	}
+}
+
+// noWithin is the first no that lies wholly between two yes of a term; nil: there is none.
+func noWithin(t *term, nos []*history.Answer) *history.Answer {
+	from := t.firstHi.Add(slack)
+	for _, a := range nos[sort.Search(len(nos), func(i int) bool { return nos[i].Sent > from }):] {
+		if a.Sent >= t.lastLo {
+			break
+		}
+		if a.Received.Add(slack) < t.lastLo {
+			return a
+		}
+	}
+	return nil
 }

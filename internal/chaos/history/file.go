@@ -26,6 +26,9 @@ type record struct {
 	Process  *Process  `json:"process,omitempty"`
 	Access   *Access   `json:"access,omitempty"`
 	Work     *Work     `json:"work,omitempty"`
+	Page     *Page     `json:"page,omitempty"`
+	Shown    *Answer   `json:"shown,omitempty"`
+	Outcry   *Outcry   `json:"outcry,omitempty"`
 	Stall    *Stall    `json:"stall,omitempty"`
 	Leftover *Leftover `json:"leftover,omitempty"`
 	End      *int      `json:"end,omitempty"`
@@ -62,6 +65,9 @@ func write(to *json.Encoder, h *History) error {
 		func() error { return each(h.Keys, func(v *KeyEvent) error { return put(record{Key: v}) }) },
 		func() error { return each(h.Register, func(v *Access) error { return put(record{Access: v}) }) },
 		func() error { return each(h.Work, func(v *Work) error { return put(record{Work: v}) }) },
+		func() error { return each(h.Pages, func(v *Page) error { return put(record{Page: v}) }) },
+		func() error { return each(h.Outcries, func(v *Outcry) error { return put(record{Outcry: v}) }) },
+		func() error { return each(h.Shown, func(v *Answer) error { return put(record{Shown: v}) }) },
 		func() error { return each(h.Samples, func(v *Sample) error { return put(record{Sample: v}) }) },
 		func() error { return each(h.Answers, func(v *Answer) error { return put(record{Answer: v}) }) },
 	} {
@@ -141,6 +147,12 @@ func (h *History) take(r record) {
 		h.Register = append(h.Register, *r.Access)
 	case r.Work != nil:
 		h.Work = append(h.Work, *r.Work)
+	case r.Page != nil:
+		h.Pages = append(h.Pages, *r.Page)
+	case r.Shown != nil:
+		h.Shown = append(h.Shown, *r.Shown)
+	case r.Outcry != nil:
+		h.Outcries = append(h.Outcries, *r.Outcry)
 	case r.Stall != nil:
 		h.Stalls = append(h.Stalls, *r.Stall)
 	case r.Leftover != nil:

@@ -26,6 +26,9 @@ type History struct {
 	Processes []Process
 	Register  []Access
 	Work      []Work
+	Pages     []Page
+	Shown     []Answer // what came on the streams of pages; Sent is the earliest at which it can have been evaluated
+	Outcries  []Outcry
 	Stalls    []Stall
 	Leftover  *Leftover // nil while the run goes on
 }
@@ -40,6 +43,8 @@ type Run struct {
 	Calm      Instant // when the last fault had been undone for good; zero before
 	TTL       time.Duration
 	AnswerMax time.Duration
+	Access    string   // how electors prove to etcd who they are; empty: they need not
+	Race      bool     // the electors look for data races
 	Electors  []string // lanes: the places of the fleet, each taken by one process after another
 	Members   []string // lanes: etcd's members
 
@@ -72,6 +77,7 @@ type Sample struct {
 	Token       int64
 	Goroutines  int
 	Descriptors int
+	Resident    int64            // bytes of memory
 	Renewals    map[string]int64 // elector_renewals_total by result, since the process began
 }
 
@@ -120,6 +126,13 @@ const (
 	KeyDelete       = "key-delete"       // the leader's or a waiting candidate's
 	PrefixDelete    = "prefix-delete"    // all keys of the election
 	Compact         = "compact"          // up to the present
+	CompactStorm    = "compact-storm"    // again and again, after each of many writes
+	Defragment      = "defragment"       // a member rewrites its store, and answers nothing meanwhile
+	NoSpace         = "no-space"         // the alarm of a full store, raised and cleared
+	MemberReplace   = "member-replace"   // removed, wiped, and added again
+	MemberLearner   = "member-learner"   // removed, wiped, added again as a learner, and promoted
+	Rotation        = "rotation"         // the authority, all certificates and the password, as docs/etcd-access.md has it
+	Churn           = "churn"            // connections to an elector are opened, half used and broken off by the hundred
 	Restore         = "restore"          // from a snapshot, without bumped revisions
 	RestoreBumped   = "restore-bumped"   // from a snapshot, with bumped revisions
 )
@@ -170,6 +183,26 @@ type Work struct {
 	From    Instant
 	Last    Instant // its last act, read from the clock just before
 	Acts    int
+}
+
+// Page is one opening of an elector's page, as a browser holds it open: the document, the stream of events, and what the
+// page asks for on news.
+type Page struct {
+	Elector     string
+	Incarnation string  // that the stream told first
+	From        Instant // when the document was asked for
+	To          Instant // when the stream had ended; zero while it is open
+	Events      int
+	Asked       int    // requests of the page beside the stream that had a reply
+	Late        int    // events whose yes had ended before they came
+	Wrong       string // the first reply that a page must not get
+}
+
+// Outcry is a place in a process's log that no log must have: a data race, a panic, a fatal error of the runtime.
+type Outcry struct {
+	Process string // the log's name
+	Line    int
+	Text    string
 }
 
 // Access is one access to the fenced register by the worker beside an elector.

@@ -7,7 +7,8 @@ func Kinds() []string {
 		ElectorFreeze, WorkerKill, WorkerPause, GuardKill, WorkerSick, Veto, Transfer, Drain,
 		MemberPause, LeaderPause, LeaderDepose, MemberKill, MemberStarve, AllRestart, SlowDisk, LeaderMove,
 		PartitionTotal, PartitionOne, PartitionOneWay, PartitionHeld, PartitionHalf, MemberIsolate, Delay,
-		LeaseRevoke, KeyDelete, PrefixDelete, Compact, Restore, RestoreBumped,
+		LeaseRevoke, KeyDelete, PrefixDelete, Compact, CompactStorm, Defragment, NoSpace, MemberReplace, MemberLearner,
+		Rotation, Churn, Restore, RestoreBumped,
 	}
 }
 

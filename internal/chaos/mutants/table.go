@@ -116,6 +116,9 @@ func ofTheDeadline() []mutant {
 // ofTheAnswer are the defences that keep an answer true and a promise kept.
 func ofTheAnswer() []mutant {
 	return []mutant{
+		{"slow clocks", "a promise is kept by the slowest clock that it may be measured with",
+			[]edit{{answerGo, "raise(promised, a.ExpiresAt.Add(a.ExpiresIn/Slowest))", "raise(promised, a.ExpiresAt)"}},
+			[]catcher{namedTest("./internal/election", "TestAPromiseIsTheLeastOfItsLimits", "promised until .*clock may be")}},
 		{"answer-time clock", "leadership is compared with the clock while answering",
 			[]edit{{answerGo, "Sub(a.At); left > 0 {", "Sub(a.At); left > 0 || true {"}},
 			[]catcher{model("paused", "a yes has its key"), chaos("pause")}},

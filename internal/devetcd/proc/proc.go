@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Process is a started child. All methods are safe for concurrent use.
@@ -123,8 +124,11 @@ func (p *Process) Terminate() error {
 	return err
 }
 
-// Stop terminates the child and waits for it. When the context ends first the child is killed, and
-// the error says so.
+// dumping bounds the wait for what a child that hangs writes about its goroutines.
+const dumping = 5 * time.Second
+
+// Stop terminates the child and waits for it. When the context ends first the child is ended, and the
+// error says so; by SIGQUIT first, on which a Go program writes where its goroutines are.
 func (p *Process) Stop(ctx context.Context) error {
 	if err := p.Terminate(); err != nil {
 		return err
@@ -133,8 +137,13 @@ func (p *Process) Stop(ctx context.Context) error {
 	case <-p.done:
 		return nil
 	case <-ctx.Done():
-		pid := p.PID()
-		return errors.Join(fmt.Errorf("process %d ignored SIGTERM and was killed: %w", pid, context.Cause(ctx)), p.Kill())
+		if err := p.signal(syscall.SIGQUIT); err == nil {
+			select {
+			case <-p.done:
+			case <-time.After(dumping):
+			}
+		}
+		return errors.Join(fmt.Errorf("process %d ignored SIGTERM and was killed: %w", p.PID(), context.Cause(ctx)), p.Kill())
 	}
 }
 

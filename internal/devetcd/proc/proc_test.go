@@ -100,22 +100,26 @@ func TestAFrozenChildHearsThatItShallStop(t *testing.T) {
 	}
 }
 
-func TestAChildThatIgnoresSIGTERMIsKilled(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	cmd := exec.Command("sh", "-c", "trap '' TERM; echo ready; exec sleep 600")
-	cmd.Stdout = w
-	p := start(t, cmd)
-	w.Close()
-	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := p.Stop(ctx); err == nil || p.Exit() != "signal: killed" {
-		t.Errorf("Stop returned %v; the child ended with %q", err, p.Exit())
+func TestAChildThatIgnoresSIGTERMIsEnded(t *testing.T) {
+	for ignored, how := range map[string]string{"TERM": "signal: quit", "TERM QUIT": "signal: killed"} {
+		t.Run(ignored, func(t *testing.T) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			cmd := exec.Command("sh", "-c", "trap '' "+ignored+"; echo ready; exec sleep 600")
+			cmd.Stdout = w
+			p := start(t, cmd)
+			w.Close()
+			if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := p.Stop(ctx); err == nil || p.Exit() != how {
+				t.Errorf("Stop returned %v; the child ended with %q; want %q", err, p.Exit(), how)
+			}
+		})
 	}
 }

@@ -1,0 +1,190 @@
+package etcdstore
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/grpc/status"
+)
+
+// endpoint is a server that counts what it is asked, and fails if told to.
+type endpoint struct {
+	grpc_health_v1.UnimplementedHealthServer
+	address string
+
+	mu    sync.Mutex // guards the fields below
+	asked int
+	fails error
+}
+
+func (e *endpoint) Check(context.Context, *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.asked++
+	return &grpc_health_v1.HealthCheckResponse{}, e.fails
+}
+
+func (e *endpoint) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fails = err
+}
+
+func (e *endpoint) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.asked
+}
+
+func serveEndpoint(t *testing.T) *endpoint {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &endpoint{address: l.Addr().String()}
+	s := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(s, e)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = s.Serve(l) }()
+	t.Cleanup(func() { s.Stop(); <-served })
+	return e
+}
+
+func TestRequestsGoToOneEndpointUntilOneFailsThere(t *testing.T) {
+	var all []*endpoint
+	var state resolver.State
+	for range 3 {
+		e := serveEndpoint(t)
+		all = append(all, e)
+		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: e.address}}})
+	}
+	r := manual.NewBuilderWithScheme("these")
+	r.InitialState(state)
+	conn, err := grpc.NewClient("these:///", grpc.WithResolvers(r), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDisableServiceConfig(), grpc.WithDefaultServiceConfig(balancing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client := grpc_health_v1.NewHealthClient(conn)
+	ask := func() (*endpoint, error) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var from peer.Peer
+		_, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Peer(&from), grpc.WaitForReady(true))
+		i := slices.IndexFunc(all, func(e *endpoint) bool { return e.address == from.Addr.String() })
+		return all[i], err
+	}
+	// All are connected before anything is concluded: the first answer may come when one is.
+	seen := map[*endpoint]bool{}
+	for len(seen) < len(all) {
+		e, _ := ask()
+		seen[e] = true
+		e.fail(status.Error(codes.Unavailable, "go"))
+	}
+	for _, e := range all {
+		e.fail(nil)
+	}
+	for _, failing := range []error{
+		status.Error(codes.Unavailable, "no leader"), status.Error(codes.DeadlineExceeded, "late"), status.Error(codes.Unavailable, "again"),
+	} {
+		used, err := ask()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := used.count()
+		for range 20 {
+			if e, err := ask(); e != used || err != nil {
+				t.Fatalf("a request went to another endpoint without need, or failed: %v", err)
+			}
+		}
+		used.fail(status.Error(codes.NotFound, "an answer like any other"))
+		if e, err := ask(); e != used || status.Code(err) != codes.NotFound {
+			t.Fatalf("the endpoint was left, or did not answer: %v", err)
+		}
+		used.fail(failing)
+		if e, err := ask(); e != used || err == nil {
+			t.Fatal("the failing endpoint was not asked")
+		}
+		if after, err := ask(); after == used || err != nil {
+			t.Errorf("after %v the next request went to the same endpoint, or failed: %v", failing, err)
+		}
+		if n := used.count() - before; n != 22 {
+			t.Errorf("the endpoint was asked %d times, not 22", n)
+		}
+		used.fail(nil)
+	}
+}
+
+// A connection that was given up is soon back where only the member behind it is stuck, and must not be used again at once.
+func TestAnEndpointThatLosesItsConnectionIsLeft(t *testing.T) {
+	all := []string{"a", "b", "c"}
+	for range 20 {
+		o := &oneEndpoint{turn: map[string]uint64{}}
+		seen := map[string]bool{}
+		for range all {
+			used := all[o.among(all)]
+			if seen[used] {
+				t.Fatalf("%s again, before the others had their turn", used)
+			}
+			seen[used] = true
+			o.connected(slices.DeleteFunc(slices.Clone(all), func(name string) bool { return name == used }))
+			o.connected(all)
+		}
+		if used := all[o.among(all)]; all[o.among(all)] != used {
+			t.Errorf("%s is left without need", used)
+		}
+		o.connected(nil)
+		if i := o.among(all[:1]); i != 0 {
+			t.Error("the only one is not used again")
+		}
+	}
+}
+
+// streamOn is a stream on the connection with a local address.
+type streamOn struct {
+	grpc.ClientStream
+	ctx context.Context
+}
+
+func (s streamOn) Context() context.Context { return s.ctx }
+
+func TestKeepAlivesSpeakForTheWatchesOfTheirConnectionAlone(t *testing.T) {
+	on := func(port int) *watched {
+		ctx := t.Context()
+		if port > 0 {
+			ctx = peer.NewContext(ctx, &peer.Peer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}})
+		}
+		return &watched{ClientStream: streamOn{ctx: ctx}}
+	}
+	for _, c := range []struct {
+		watching, renewing *watched
+		want               bool
+	}{
+		{nil, nil, false},
+		{on(1), nil, false},
+		{nil, on(1), false},
+		{on(1), on(2), false},
+		{on(0), on(0), false},
+		{on(1), on(1), true},
+	} {
+		ss := &session{}
+		ss.watching.Store(c.watching)
+		ss.renewing.Store(c.renewing)
+		if got := ss.oneConnection(); got != c.want {
+			t.Errorf("watches on %v, keep-alives on %v: %t", c.watching, c.renewing, got)
+		}
+	}
+}

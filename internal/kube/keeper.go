@@ -84,11 +84,12 @@ func (k *keeper) run(ended <-chan struct{}) {
 			before, failures = settled, 0
 		}
 		err := k.put(a, moved, ended)
+		failed := k.judge(a, err) // before anybody is let go on, who may look at the metric
 		if err == nil || errors.Is(err, errIdle) || hopeless(err) {
 			closeOnce(settled)
 		}
 		wait := healEvery - rand.N(healEvery/5)
-		if k.judge(a, err) {
+		if failed {
 			wait = backoff(failures)
 			failures++
 		} else {

@@ -27,6 +27,9 @@ import (
 // not etcd. Each has a connection of its own, as if it were alone.
 const crowdVerb = "crowd"
 
+// settles is the time after which what a crowd did when it came, or when the lead passed on, is behind.
+const settles = 5 * second
+
 // threes is the name for elections of three.
 const threes = "threes"
 
@@ -90,11 +93,9 @@ func stand(ctx context.Context, endpoint, prefix, id string) error {
 
 // crowds measures what large elections ask of etcd in peace, and handovers in front of them.
 func (l *lab) crowds(ctx context.Context) error {
-	for i := range l.plan.crowdTrials {
-		for _, k := range kinds {
-			if err := l.inFront(ctx, k, i == 0); err != nil {
-				return fmt.Errorf("%s: %w", k, err)
-			}
+	for _, k := range kinds {
+		if err := l.inFront(ctx, k); err != nil {
+			return fmt.Errorf("%s: %w", k, err)
 		}
 	}
 	for _, k := range kinds {
@@ -139,15 +140,15 @@ func (l *lab) inThrees(ctx context.Context, k rig.Kind) error {
 			return err
 		}
 	}
-	if err := pause(ctx, 5*second); err != nil { // what entering costs is behind
+	if err := pause(ctx, settles); err != nil {
 		return err
 	}
 	return l.peace(ctx, &pair{map[rig.Kind]*rig.Etcd{k: e}, nil}, fmt.Sprintf("%d elections of three", l.plan.threes))
 }
 
-// inFront has two candidates stand before a crowd, and the first hand over to the second.
-func (l *lab) inFront(ctx context.Context, k rig.Kind, peace bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("the crowd does not stand"))
+// inFront has some candidates stand before a crowd, and each hand over to the next one.
+func (l *lab) inFront(ctx context.Context, k rig.Kind) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Minute, errors.New("the crowd takes too long"))
 	defer cancel()
 	e, err := rig.StartEtcd(ctx, 1)
 	if err != nil {
@@ -158,7 +159,7 @@ func (l *lab) inFront(ctx context.Context, k rig.Kind, peace bool) error {
 	if idle, err := l.cpuOf(ctx, e, second); err == nil {
 		l.put("etcd ms/s alone", "etcd", idle)
 	}
-	f, err := rig.NewFleet(ctx, l.programs, k, e, "crowd", 2, normal)
+	f, err := rig.NewFleet(ctx, l.programs, k, e, "crowd", l.plan.crowdTrials+1, normal)
 	if err != nil {
 		return err
 	}
@@ -172,19 +173,24 @@ func (l *lab) inFront(ctx context.Context, k rig.Kind, peace bool) error {
 	if _, err := f.Queue(ctx); err != nil {
 		return err
 	}
-	if peace {
-		if err := pause(ctx, 5*second); err != nil { // what entering costs is behind
-			return err
+	if err := pause(ctx, settles); err != nil {
+		return err
+	}
+	if err := l.peace(ctx, &pair{map[rig.Kind]*rig.Etcd{k: e}, nil}, at); err != nil {
+		return err
+	}
+	for range l.plan.crowdTrials {
+		h, err := f.Handover(ctx)
+		if err == nil {
+			l.put("handover "+at, string(k), rig.Millis(h.Took))
+			l.put("handover "+at+", of that with the key", string(k), rig.Millis(h.Kept))
+			err = pause(ctx, settles)
 		}
-		alone := &pair{map[rig.Kind]*rig.Etcd{k: e}, nil}
-		if err := l.peace(ctx, alone, at); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	h, err := f.Handover(ctx)
-	l.put("handover "+at, string(k), rig.Millis(h.Took))
-	l.put("handover "+at+", of that with the key", string(k), rig.Millis(h.Kept))
-	return err
+	return nil
 }
 
 // cpuOf is what an etcd uses, in milliseconds for each second.

@@ -37,13 +37,13 @@ var plans = map[string]plan{
 		deaths: 2, overlaps: 1, releases: 3, losses: 1, idle: 4 * second, window: 4 * second, rounds: 1, burst: second / 4, streams: 50, changes: 20,
 	},
 	"short": {
-		waiting: []int{2, 10, 100}, trials: []int{50, 30, 20}, durable: 30, crowd: 1000, crowdTrials: 3, threes: 333, pollers: 5, starts: 20,
+		waiting: []int{2, 10, 100}, trials: []int{100, 60, 40}, durable: 60, crowd: 1000, crowdTrials: 10, threes: 333, pollers: 5, starts: 20,
 		ttls: []time.Duration{2 * second, 3 * second, 5 * second}, crashes: 8,
 		deaths: 10, overlaps: 2, releases: 10, losses: 3, idle: 60 * second, window: 20 * second, rounds: 3, burst: 2 * second, streams: 1000, changes: 2000,
 	},
 	"long": {
-		waiting: []int{2, 10, 100}, trials: []int{200, 200, 200}, durable: 200, crowd: 1000, crowdTrials: 20, threes: 1000, pollers: 20, starts: 50,
-		ttls: []time.Duration{2 * second, 3 * second, 5 * second, 10 * second, 15 * second}, crashes: 20,
-		deaths: 30, overlaps: 10, releases: 30, losses: 5, idle: 180 * second, window: 60 * second, rounds: 7, burst: 5 * second, streams: 1000, changes: 10000,
+		waiting: []int{2, 10, 100}, trials: []int{200, 200, 200}, durable: 200, crowd: 1000, crowdTrials: 20, threes: 1000, pollers: 10, starts: 50,
+		ttls: []time.Duration{2 * second, 3 * second, 5 * second, 10 * second, 15 * second}, crashes: 10,
+		deaths: 20, overlaps: 4, releases: 20, losses: 4, idle: 120 * second, window: 30 * second, rounds: 5, burst: 3 * second, streams: 1000, changes: 10000,
 	},
 }

@@ -101,8 +101,8 @@ func (f *Fleet) Leader(ctx context.Context) (*Member, error) {
 }
 
 // HandOver has the leader give the lead up by choice and returns the time from its first no to the next one's
-// first yes, as pollers see it. Then the old leader has gone to the end of the queue. An elector resigns on the word
-// that its worker has stopped; what knows no such thing is asked to end.
+// first yes, as pollers see it. Then the old leader has been started anew at the end of the queue. An elector resigns on
+// the word that its worker has stopped; what knows no such thing is asked to end.
 func (f *Fleet) HandOver(ctx context.Context) (time.Duration, error) {
 	h, err := f.Handover(ctx)
 	return h.Took, err
@@ -154,10 +154,11 @@ func (f *Fleet) Handover(ctx context.Context) (h Handover, err error) {
 	if err == nil {
 		err = ctx.Err()
 	}
-	if err == nil && f.Kind != Elector {
-		if err = order[0].Stop(ctx); err == nil {
-			err = order[0].Start()
-		}
+	if err == nil {
+		err = order[0].Stop(ctx)
+	}
+	if err == nil {
+		err = order[0].Start()
 	}
 	if err != nil {
 		return h, err

@@ -96,7 +96,21 @@ func (b *between) Watch(client pb.Watch_WatchServer) error {
 	if err != nil {
 		return err
 	}
-	return handOn(client, etcd)
+	return handOn(judged{client, b}, etcd)
+}
+
+// judged is the client's end of a stream of watches.
+type judged struct {
+	pb.Watch_WatchServer
+	by *between
+}
+
+func (j judged) Recv() (*pb.WatchRequest, error) {
+	q, err := j.Watch_WatchServer.Recv()
+	if f := j.by.before.Load(); f != nil && err == nil {
+		err = (*f)(q)
+	}
+	return q, err
 }
 
 // handOn hands messages on in both directions until the client ends the stream.

@@ -183,6 +183,11 @@ func (r *renewalStream) report(ka *pb.LeaseKeepAliveResponse, received election.
 	if sent == 0 {
 		return
 	}
+	r.session.revision.Store(ka.Header.GetRevision())
+	select {
+	case r.session.renewed <- struct{}{}:
+	default:
+	}
 	r.session.emit(election.Renewed{Session: r.session.req.Number, Renewal: election.Renewal{
 		Lease: election.LeaseID(ka.ID), Sent: sent, Received: received,
 		RaftTerm: ka.Header.GetRaftTerm(), TTL: time.Duration(ka.TTL) * time.Second,

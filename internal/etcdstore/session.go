@@ -39,9 +39,11 @@ type session struct {
 	kept   election.Grant       // of that lease
 
 	crowd      atomic.Int64 // candidates that may ask what this one asks, with itself; 0: it is to lead next, or does
-	won        atomic.Bool  // a term may hang on what this session hears
-	cut        int          // campaigns in a row that did not come to wait; Campaign's own
-	wasRefused bool         // the latest campaign was refused; Campaign's own
+	revision   atomic.Int64 // of etcd's store, when it answered the latest renewal
+	renewed    chan struct{}
+	won        atomic.Bool // a term may hang on what this session hears
+	cut        int         // campaigns in a row that did not come to wait; Campaign's own
+	wasRefused bool        // the latest campaign was refused; Campaign's own
 
 	workers sync.WaitGroup
 	valued  atomic.Bool // a value may have been published under this session
@@ -58,7 +60,7 @@ type session struct {
 
 func newSession(s *Store, req election.OpenRequest) *session {
 	ss := &session{
-		store: s, req: req,
+		store: s, req: req, renewed: make(chan struct{}, 1),
 		renewalPatience: patience{first: req.TTL / 8, limit: req.TTL / 3},
 		watchPatience:   patience{first: req.TTL / 4, limit: req.TTL / 2},
 	}

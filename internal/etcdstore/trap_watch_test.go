@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -162,7 +163,7 @@ func TestAStrangeValueIsWarnedOfOnce(t *testing.T) {
 // All see at the same instant that the leader's key has gone, and etcd sorts the whole queue for each that looks who is next.
 func TestThoseThatAreNotNextTakeTheirTimeToLook(t *testing.T) {
 	b := trapEtcd(t)
-	const others = 300 // so they look within 0.6 s
+	const others = 60 // so they look within 0.12 s
 	for i := range others {
 		_, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/%03d", b.prefix(), i), "")
 		must(t, err)
@@ -172,7 +173,7 @@ func TestThoseThatAreNotNextTakeTheirTimeToLook(t *testing.T) {
 	for i := range 10 {
 		b.Delete(fmt.Sprintf("%s/%03d", b.prefix(), i))
 		e := event(s, func(e election.Observed) bool { return e.Predecessor != 0 })
-		if e.Reply.Sent.Sub(e.Predecessor) > 50*time.Millisecond {
+		if e.Reply.Sent.Sub(e.Predecessor) > 20*time.Millisecond {
 			_, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/%03d", b.prefix(), i+1), "changed")
 			must(t, err)
 			if next := event(s, anyOf[election.Observed]); next.Predecessor != 0 {
@@ -182,6 +183,71 @@ func TestThoseThatAreNotNextTakeTheirTimeToLook(t *testing.T) {
 		}
 	}
 	t.Error("ten times it looked at once")
+}
+
+// etcd tells everybody who watches a key that it has gone, before it serves the next one: a large election must not watch.
+func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
+	b, way, endpoints := behind(t)
+	key := func(i int) string { return fmt.Sprintf("%s/%03d", b.prefix(), i) }
+	watched, looks := make(chan string, 64), make(chan bool, 64)
+	way.deny(func(request any) error {
+		switch r := request.(type) {
+		case *pb.WatchRequest:
+			if c := r.GetCreateRequest(); c != nil && strings.HasPrefix(string(c.Key), b.prefix()+"/0") {
+				watched <- string(c.Key)
+			}
+		case *pb.RangeRequest:
+			if string(r.Key) == key(0) || string(r.Key) == key(1) {
+				looks <- r.Serializable
+			}
+		}
+		return nil
+	})
+	const ttl = 2 * time.Second
+	for i := range 70 {
+		_, err := b.client.Put(b.ctx(), key(i), "")
+		must(t, err)
+	}
+	s := b.seat(endpoints, ttl)
+	event(s, anyOf[election.Observed])
+	for range 3 {
+		event(s, anyOf[election.Renewed])
+	}
+	still(t, "a look when etcd says that nothing has changed", looks)
+	for range 2 {
+		_, err := b.client.Put(b.ctx(), "filler", "")
+		must(t, err)
+		if !await(t, "a look", looks) {
+			t.Error("a look asks more than one member")
+		}
+	}
+	for len(s.events) > 0 {
+		if e, ok := (<-s.events).(election.Observed); ok {
+			t.Errorf("nothing has changed, and told is %+v", e)
+		}
+	}
+	b.Delete(key(0))
+	next := event(s, anyOf[election.Observed])
+	if next.Standing != 69 {
+		t.Errorf("told is %+v", next)
+	}
+	_, err := b.client.Put(b.ctx(), key(1), "changed")
+	must(t, err)
+	event(s, anyOf[election.Observed])
+	still(t, "a watch in a large election", watched)
+
+	for i := 2; i < 70; i++ { // a small one is watched, from the next look on
+		b.Delete(key(i))
+	}
+	b.Delete(key(1))
+	_, err = b.client.Put(b.ctx(), key(0), "")
+	must(t, err)
+	if e := event(s, func(e election.Observed) bool { return e.Standing == 1 }); e.Leader.Token == 0 {
+		t.Errorf("told is %+v", e)
+	}
+	if k := await(t, "a watch in a small election", watched); k != key(0) {
+		t.Errorf("it watches %s", k)
+	}
 }
 
 func TestAReadThatFailsDoesNotEndTheWatchOfTheLeader(t *testing.T) {

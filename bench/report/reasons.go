@@ -5,7 +5,7 @@ const (
 	reasonHandover = "The next candidate reads when the key has gone, as the floor does; then it asks before it begins " +
 		"(hooks may refuse) and confirms: one write through etcd's log that neither the floor nor the naive daemon makes, and " +
 		"without which a win that is none (etcd-io/etcd#19597) or an etcd leader that was deposed makes two leaders. All but " +
-		"the floor are also seen through two pollers, which is 0.2 to 0.5 ms. The old one gives its key up within a " +
+		"the floor are also seen through two pollers, which is 0.2 to 0.5 ms, so the naive daemon is beyond twice the floor as well. The old one gives its key up within a " +
 		"fraction of a millisecond after its first no (*of that with the key*, below). Thought through and left: to confirm in " +
 		"the same flight as the library's own read, when the deletion is seen. It saves one read, and needs a win that is " +
 		"proved before the library says so: a change to the core whose every interleaving is explored, not to its edge."

@@ -3,11 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"regexp"
@@ -33,7 +34,7 @@ type options struct {
 	without  string
 	leaveOut *regexp.Regexp
 	share    int
-	seed     uint64
+	part     uint64
 	bound    time.Duration
 	twice    bool
 	list     bool
@@ -47,8 +48,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.workers, "workers", 2, "tests that run at a time")
 	flags.StringVar(&o.only, "only", "", "a regular expression: the mutants whose keys it matches")
 	flags.StringVar(&o.without, "without", "", "a regular expression: the tests that are left out, as for a first look without those that cost most")
-	flags.IntVar(&o.share, "one-in", 1, "a sample: one mutant in so many, drawn by --seed")
-	flags.Uint64Var(&o.seed, "seed", 1, "of the sample")
+	flags.IntVar(&o.share, "one-in", 1, "a sample: one mutant in so many, by the hash of its key")
+	flags.Uint64Var(&o.part, "part", 0, "which of the samples, from 0; together they are all mutants")
 	flags.DurationVar(&o.bound, "for", time.Hour, "the time after which what is left is not tried, which fails the run")
 	flags.BoolVar(&o.twice, "twice", false, "a test must fail again, alone, before it counts")
 	flags.BoolVar(&o.list, "list", false, "print the mutants' keys and run nothing")
@@ -134,12 +135,13 @@ func attack(ctx context.Context, pkg string, only *regexp.Regexp, o options, exp
 	return r.close(f.mutants, len(todo), began), ctx.Err()
 }
 
-// choose draws the mutants that are tried.
+// choose draws the mutants that are tried. Which share a mutant is in depends on its key alone, so code that comes or goes
+// elsewhere moves none to another.
 func choose(all []mutant, only *regexp.Regexp, o options) []mutant {
-	draw := rand.New(rand.NewPCG(o.seed, 0))
 	var todo []mutant
 	for _, m := range all {
-		if drawn := draw.IntN(o.share) == 0; drawn && only.MatchString(m.key) {
+		sum := sha256.Sum256([]byte(m.key))
+		if share := binary.BigEndian.Uint64(sum[:]) % uint64(o.share); share == o.part%uint64(o.share) && only.MatchString(m.key) {
 			todo = append(todo, m)
 		}
 	}

@@ -118,6 +118,34 @@ func TestMutantsOfTheProductCompileAndTheExplainedOnesAreThere(t *testing.T) {
 	}
 }
 
+func TestSamplesAreAllMutantsTogetherAndStayWhatTheyAre(t *testing.T) {
+	src, err := load("../../internal/etcdstore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, every := src.find().mutants, regexp.MustCompile("")
+	times := map[string]int{}
+	for part := range uint64(10) {
+		sample := choose(all, every, options{share: 10, part: part})
+		if n := len(sample); n < len(all)/20 || n > len(all)/5 {
+			t.Errorf("part %d of %d has %d", part, len(all), n)
+		}
+		for _, m := range sample {
+			times[m.key]++
+		}
+		without := slices.DeleteFunc(slices.Clone(all), func(m mutant) bool { return m.key == all[0].key })
+		left := slices.DeleteFunc(sample, func(m mutant) bool { return m.key == all[0].key })
+		if got := choose(without, every, options{share: 10, part: part}); !slices.Equal(got, left) {
+			t.Errorf("part %d is another one without the first of all", part)
+		}
+	}
+	for _, m := range all {
+		if times[m.key] != 1 {
+			t.Errorf("%s is in %d samples", m.key, times[m.key])
+		}
+	}
+}
+
 // A run that was killed must leave nothing that the compiler would take for the package's own.
 func TestTheTreeIsNotTouched(t *testing.T) {
 	for _, dir := range []string{"../election", "../etcdstore", "testdata/sample"} {

@@ -65,7 +65,7 @@ prove:
 
 # Every interleaving of small worlds around the code that decides.
 model:
-	ELECTOR_MODEL=full $(GO) test -count=1 -timeout 10m -run '^TestModel' -v ./internal/election
+	ELECTOR_MODEL=full $(GO) test -count=1 -timeout 25m -run '^TestModel' -v ./internal/election
 
 # The protocol written down once more, for spin, the large world too: a minute or more. The small ones are an ordinary test.
 spin:

@@ -75,8 +75,8 @@ func repository() (string, error) {
 	return top, os.Chdir(top)
 }
 
-// gate runs every mutant and tells what came of it. What only computes runs beside others; what lives by
-// the clock runs alone, afterwards.
+// gate runs every mutant and tells what came of it, two at a time: first what only computes, then what lives by the clock,
+// which mostly waits.
 func gate(ctx context.Context, top string, todo []mutant, out io.Writer) (missed int) {
 	began := time.Now()
 	var mu sync.Mutex // guards missed and out
@@ -93,26 +93,22 @@ func gate(ctx context.Context, top string, todo []mutant, out io.Writer) (missed
 		}
 		fmt.Fprintf(out, "caught  %-40s by %s: %s, %v\n", m.name, c.by, broken, took)
 	}
-	each := func(slow bool, do func(mutant, catcher)) {
+	for _, slow := range []bool{false, true} {
+		var all sync.WaitGroup
+		slots := make(chan struct{}, 2)
 		for _, m := range todo {
 			for _, c := range m.caught {
 				if c.slow == slow {
-					do(m, c)
+					all.Go(func() {
+						slots <- struct{}{}
+						defer func() { <-slots }()
+						judge(m, c)
+					})
 				}
 			}
 		}
+		all.Wait()
 	}
-	var quick sync.WaitGroup
-	slots := make(chan struct{}, 2)
-	each(false, func(m mutant, c catcher) {
-		quick.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			judge(m, c)
-		})
-	})
-	quick.Wait()
-	each(true, judge)
 	fmt.Fprintf(out, "mutants: %d defences taken out, %d times not noticed, %.0f s\n", len(todo), missed, time.Since(began).Seconds())
 	return missed
 }

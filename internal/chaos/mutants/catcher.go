@@ -14,7 +14,7 @@ import (
 // catcher is what must notice that a defence is missing.
 type catcher struct {
 	by      string // for the table
-	slow    bool   // it runs processes and clocks of its own, so it runs alone
+	slow    bool   // it runs processes and clocks of its own, and runs when what computes is done
 	command func(ctx context.Context, overlay, dir string) (*exec.Cmd, error)
 	// noticed is what its output shows when it fails for the right reason, with what was broken as its
 	// group: a build that breaks or a harness that does not start notices nothing.

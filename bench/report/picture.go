@@ -126,8 +126,8 @@ func crashPicture(f Found) string {
 	}
 	for i, ttl := range ttls {
 		c.text(x(i)+40, bottom+22, "middle", "#1c1c1c", "", fmt.Sprintf("TTL %g s", ttl))
-		c.line(x(i)-30, y(ttl), x(i)+110, y(ttl), "#1c1c1c", `stroke-dasharray="4 3"`)
-		c.line(x(i)-30, y(ttl+1), x(i)+110, y(ttl+1), "#b00020", `stroke-dasharray="2 3"`)
+		c.line(x(i)-10, y(ttl), x(i)+90, y(ttl), "#1c1c1c", `stroke-dasharray="4 3"`)
+		c.line(x(i)-10, y(ttl+1), x(i)+90, y(ttl+1), "#b00020", `stroke-dasharray="2 3"`)
 		for j, peer := range []string{naive, ours} {
 			for n, ms := range f[fmt.Sprintf("crash %gs", ttl)][peer] {
 				fmt.Fprintf(c, "\n<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" fill-opacity=\"0.65\"/>", x(i)+float64(j*60)+float64(n%5*5), y(ms/1000), colours[peer])

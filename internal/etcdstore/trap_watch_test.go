@@ -190,6 +190,7 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 	b, way, endpoints := behind(t)
 	key := func(i int) string { return fmt.Sprintf("%s/%03d", b.prefix(), i) }
 	watched, looks := make(chan string, 64), make(chan bool, 64)
+	var fail atomic.Bool // looks
 	way.deny(func(request any) error {
 		switch r := request.(type) {
 		case *pb.WatchRequest:
@@ -197,8 +198,11 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 				watched <- string(c.Key)
 			}
 		case *pb.RangeRequest:
-			if string(r.Key) == key(0) || string(r.Key) == key(1) {
+			if r.Serializable || len(r.RangeEnd) == 0 && strings.HasPrefix(string(r.Key), b.prefix()+"/0") {
 				looks <- r.Serializable
+				if fail.Load() {
+					return errNo
+				}
 			}
 		}
 		return nil
@@ -210,10 +214,14 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 	}
 	s := b.seat(endpoints, ttl)
 	event(s, anyOf[election.Observed])
-	for range 3 {
-		event(s, anyOf[election.Renewed])
+	quiet := func() {
+		t.Helper()
+		for range 3 {
+			event(s, anyOf[election.Renewed])
+		}
+		still(t, "a look when etcd says that nothing has changed", looks)
 	}
-	still(t, "a look when etcd says that nothing has changed", looks)
+	quiet()
 	for range 2 {
 		_, err := b.client.Put(b.ctx(), "filler", "")
 		must(t, err)
@@ -226,28 +234,58 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 			t.Errorf("nothing has changed, and told is %+v", e)
 		}
 	}
-	b.Delete(key(0))
-	next := event(s, anyOf[election.Observed])
-	if next.Standing != 69 {
-		t.Errorf("told is %+v", next)
+	quiet()
+	told := func(what string, standing int) {
+		t.Helper()
+		if e := event(s, anyOf[election.Observed]); e.Standing != standing {
+			t.Errorf("%s: told is %+v", what, e)
+		}
+		for len(looks) > 0 {
+			<-looks
+		}
 	}
+	b.Delete(key(0))
+	told("the leader has gone", 69)
 	_, err := b.client.Put(b.ctx(), key(1), "changed")
 	must(t, err)
-	event(s, anyOf[election.Observed])
+	told("the leader has written", 69)
+	b.Delete(key(1))
+	_, err = b.client.Put(b.ctx(), key(1), "changed") // the last one now, if nothing was read between the two
+	must(t, err)
+	event(s, func(e election.Observed) bool { return e.Standing == 69 })
+	fail.Store(true)
+	_, err = b.client.Put(b.ctx(), "filler", "")
+	must(t, err)
+	told("a look has failed", 69)
+	fail.Store(false)
 	still(t, "a watch in a large election", watched)
 
-	for i := 2; i < 70; i++ { // a small one is watched, from the next look on
+	for i := 65; i < 70; i++ { // a small one is watched, from the next look on
 		b.Delete(key(i))
 	}
-	b.Delete(key(1))
-	_, err = b.client.Put(b.ctx(), key(0), "")
+	_, err = b.client.Put(b.ctx(), key(2), "changed")
 	must(t, err)
-	if e := event(s, func(e election.Observed) bool { return e.Standing == 1 }); e.Leader.Token == 0 {
-		t.Errorf("told is %+v", e)
-	}
-	if k := await(t, "a watch in a small election", watched); k != key(0) {
+	event(s, func(e election.Observed) bool { return e.Standing == 64 })
+	if k := await(t, "a watch in a small election", watched); k != key(2) {
 		t.Errorf("it watches %s", k)
 	}
+}
+
+func TestASessionEndsInALargeElectionToo(t *testing.T) {
+	b := trapEtcd(t)
+	for i := range 70 {
+		_, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/%03d", b.prefix(), i), "")
+		must(t, err)
+	}
+	s := b.seat(nil, time.Minute) // whose renewals are far apart
+	event(s, anyOf[election.Observed])
+	event(s, anyOf[election.Renewed])
+	ended := make(chan struct{})
+	go func() {
+		s.Close(true, election.Claim{})
+		close(ended)
+	}()
+	await(t, "the session's end", ended)
 }
 
 func TestAReadThatFailsDoesNotEndTheWatchOfTheLeader(t *testing.T) {

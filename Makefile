@@ -56,7 +56,7 @@ lint: bin/staticcheck
 	done; \
 	[ -z "$$failed" ]
 
-# Nobody should have to believe us: docs/proof.md. About a quarter of an hour on two cores; at the end it says how much was seen.
+# Nobody should have to believe us: docs/proof.md. About ten minutes on two cores; at the end it says how much was seen.
 prove: SHELL := bash
 prove:
 	@set -o pipefail; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \

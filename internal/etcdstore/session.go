@@ -38,12 +38,12 @@ type session struct {
 	keeper *concurrency.Session // keeps the lease in use alive
 	kept   election.Grant       // of that lease
 
-	crowd      atomic.Int64 // candidates that may ask what this one asks, with itself; 0: it is to lead next, or does
-	revision   atomic.Int64 // of etcd's store, when it answered the latest renewal
-	renewed    chan struct{}
-	won        atomic.Bool // a term may hang on what this session hears
-	cut        int         // campaigns in a row that did not come to wait; Campaign's own
-	wasRefused bool        // the latest campaign was refused; Campaign's own
+	crowd      atomic.Int64  // candidates that may ask what this one asks, with itself; 0: it is to lead next, or does
+	revision   atomic.Int64  // of etcd's store, when it answered the latest renewal
+	renewed    chan struct{} // has something when a renewal was answered since lookAt last took it
+	won        atomic.Bool   // a term may hang on what this session hears
+	cut        int           // campaigns in a row that did not come to wait; Campaign's own
+	wasRefused bool          // the latest campaign was refused; Campaign's own
 
 	workers sync.WaitGroup
 	valued  atomic.Bool // a value may have been published under this session

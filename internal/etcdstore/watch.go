@@ -73,7 +73,8 @@ const (
 
 // watchedBy is the largest election in which each candidate watches the oldest key. etcd tells all that watch a key of its
 // deletion before it does much else, which with a thousand of them takes it 40 ms, and the next one waits for its turn to
-// be told, to read, and to confirm. In larger elections those that are not next look at the key, a third of a TTL later at most.
+// be told, to read, and to confirm. In larger elections those that are not next look at the key: a third of a TTL later at
+// most, or up to a TTL more where etcd is written to all the time.
 const watchedBy = 64
 
 // observe reports who owns the oldest key, and that nobody does. It reads linearizably and then
@@ -111,9 +112,7 @@ func (ss *session) observe() {
 		crowd := ss.crowdIn(r)
 		ss.crowd.Store(crowd)
 		if crowd > watchedBy {
-			if err = ss.lookAt(r.Kvs[0], r.Header.Revision); err != nil && !ss.pause(err, 1) {
-				return
-			}
+			ss.lookAt(r.Kvs[0], r.Header.Revision)
 			continue
 		}
 		err = ss.watch(key, func(e *clientv3.Event) bool {
@@ -129,27 +128,35 @@ func (ss *session) observe() {
 	}
 }
 
-// lookAt looks at a key until it is not as it was at a revision, which gives nil, or the look fails. Each renewal tells
-// etcd's revision: while that stays, nothing has changed, and nothing is asked. It asks one member what that knows, as a
-// watch would.
-func (ss *session) lookAt(was *mvccpb.KeyValue, revision int64) error {
-	for {
+// lookAt looks at a key until it is not as it was at a revision, or the session ends. Each renewal tells etcd's revision:
+// while that stays, nothing has changed, and nothing is asked. Looks that found nothing come later and later, since where
+// much else is written they all would, as while a crowd enters. It asks one member what that knows, as a watch would.
+func (ss *session) lookAt(was *mvccpb.KeyValue, revision int64) {
+	for vain, failed := 0, 0; ; {
 		select {
 		case <-ss.renewed:
 		case <-ss.ctx.Done():
-			return ss.ctx.Err()
+			return
 		}
-		if ss.revision.Load() == revision || !ss.rest(ss.inCrowd(lookEach, 0)) {
+		if ss.revision.Load() == revision {
+			vain = 0
 			continue
+		}
+		if !ss.rest(ss.inCrowd(lookEach, vain)) {
+			return
 		}
 		r, err := ss.get(clientv3.OpGet(string(was.Key), clientv3.WithSerializable()))
 		if err != nil {
-			return err
+			failed++
+			if !ss.pause(err, failed) {
+				return
+			}
+			continue
 		}
 		if len(r.Kvs) == 0 || r.Kvs[0].CreateRevision != was.CreateRevision || string(r.Kvs[0].Value) != string(was.Value) {
-			return nil
+			return
 		}
-		revision = r.Header.Revision
+		vain, failed, revision = vain+1, 0, r.Header.Revision
 	}
 }
 

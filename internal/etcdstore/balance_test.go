@@ -143,8 +143,13 @@ func TestAnEndpointThatLosesItsConnectionIsLeft(t *testing.T) {
 			o.connected(slices.DeleteFunc(slices.Clone(all), func(name string) bool { return name == used }))
 			o.connected(all)
 		}
-		if used := all[o.among(all)]; all[o.among(all)] != used {
+		used := all[o.among(all)]
+		if o.connected(all); all[o.among(all)] != used {
 			t.Errorf("%s is left without need", used)
+		}
+		more := append(slices.Clone(all), "d", "e", "f")
+		if o.connected(more); more[o.among(more)] != used {
+			t.Errorf("%s is left for one that came later", used)
 		}
 		o.connected(nil)
 		if i := o.among(all[:1]); i != 0 {

@@ -26,6 +26,7 @@ func TestConnectionsToSocketsAreToldApart(t *testing.T) {
 		defer conn.Close()
 		all = append(all, conn)
 	}
+	c.close("@3") // which is not there, or not any more
 	c.close(all[0].LocalAddr().String())
 	if _, err := all[0].Write([]byte("x")); err == nil {
 		t.Error("the first has not been closed")
@@ -35,5 +36,23 @@ func TestConnectionsToSocketsAreToldApart(t *testing.T) {
 	}
 	if len(c.open) != 1 {
 		t.Errorf("%d connections are known", len(c.open))
+	}
+}
+
+// The kernel may give a connection's address to the next one before the first is closed for good.
+func TestAConnectionThatIsClosedTwiceForgetsNoOther(t *testing.T) {
+	c := &conns{}
+	pipe := func() net.Conn {
+		a, b := net.Pipe()
+		t.Cleanup(func() { _ = b.Close() })
+		return c.add(a)
+	}
+	first := pipe()
+	second := pipe() // of the same address
+	if err := first.Close(); err != nil || len(c.open) != 1 {
+		t.Errorf("%d connections are known after the end of one of two; %v", len(c.open), err)
+	}
+	if err := second.Close(); err != nil || len(c.open) != 0 {
+		t.Errorf("%d connections are known after the end of both; %v", len(c.open), err)
 	}
 }

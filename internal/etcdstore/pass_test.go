@@ -40,6 +40,24 @@ func TestLeadIsNotPassedOnInAQueueThatHasChanged(t *testing.T) {
 	}
 }
 
+// Whoever stands without an incarnation may hold what it does not know how to give up. It may get the lead, and not lose its
+// place. The elector has looked as well, in an older reading of the queue.
+func TestTheLeadIsPassedOnToAForeignCandidateAndNotOverOne(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{})
+	b := newBed(t, etcd.Endpoints())
+	s := b.seat(etcd.Endpoints(), time.Minute)
+	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	b.Stand("foreign", "")
+	b.Stand("heir", "1")
+	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err != election.ErrForeignBetween {
+		t.Errorf("over a foreign candidate: %v", err)
+	}
+	must(t, s.Pass(b.ctx(), own, election.Candidate{Identity: "foreign"}))
+	if !b.stands(b.prefix()+"/stand-in-1") || b.stands(s.opened.Key) {
+		t.Error("the foreign candidate does not lead")
+	}
+}
+
 // The heir may have lost its place and come back, and stands a second time for a while.
 func TestPassingOnRemovesAllBeforeTheHeirAndNotTheHeir(t *testing.T) {
 	etcd := startEtcd(t, devetcd.Options{})

@@ -3,13 +3,16 @@ package etcdstore_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
@@ -65,6 +68,35 @@ func TestRefusalsByPasswordAccessSayWhatToDo(t *testing.T) {
 	must(t, os.WriteFile(file, []byte("right\n"), 0o600))
 	if err := openWith(t, b, func(c *etcdstore.Config) { c.User, c.PasswordFile = "worker", file }); err != nil {
 		t.Errorf("with the password from a file: %v", err)
+	}
+}
+
+// slowToSignIn lets nobody in, and does not say so.
+type slowToSignIn struct{ pb.UnimplementedAuthServer }
+
+func (slowToSignIn) Authenticate(ctx context.Context, _ *pb.AuthenticateRequest) (*pb.AuthenticateResponse, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// The library signs in when a client is made, by the client's own context.
+func TestAnEtcdThatDoesNotAnswerToAPasswordIsGivenUp(t *testing.T) {
+	server := grpc.NewServer()
+	pb.RegisterAuthServer(server, slowToSignIn{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(server.Stop)
+	b := newBed(t, []string{"http://" + l.Addr().String()})
+	b.config = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
+	store := b.Store("a", "1")
+	opened := make(chan error, 1)
+	go func() {
+		_, _, err := store.Open(t.Context(), request(3*time.Second, func(election.Event) {}))
+		opened <- err
+	}()
+	if err := await(t, "the end of waiting", opened); err == nil || !strings.Contains(err.Error(), "no answer from etcd") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -180,6 +212,11 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 	}
 	_, err = s.PutValue(b.ctx(), election.Claim{Token: claim.Token, Mod: rb.Reply.Revision, Lease: rb.Grant.Lease}, put)
 	refused(t, err, "readwrite '"+b.prefix()+"#value'")
+	event(s, func(e election.Refused) bool { return strings.Contains(e.Why, "readwrite on the value's key too") })
+	within(t, func(ctx context.Context) (any, error) {
+		return b.client.RoleGrantPermission(ctx, "worker", b.prefix()+"#value", "", clientv3.PermissionType(clientv3.PermReadWrite))
+	})
+	event(s, func(e election.Refused) bool { return e.Why == "" })
 }
 
 // Who waits asks for nothing, its watches go on without permission to read, and so do its keep-alives.

@@ -126,7 +126,10 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 	}
 	put := make(chan struct{}, 16)
 	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: ttl, Alive: func() bool { return true }, Sink: func(ev election.Event) {
-		if _, ok := ev.(election.OwnKeyPut); ok {
+		if e, ok := ev.(election.OwnKeyPut); ok {
+			if e.Session != 1 {
+				t.Errorf("the key of session %d is told of", e.Session)
+			}
 			put <- struct{}{}
 		}
 	}})

@@ -7,6 +7,8 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -72,7 +74,7 @@ func TestErrorsSayWhatToDoWhereThereIsSomething(t *testing.T) {
 			wrap = s.wrapFirst
 		}
 		got := wrap("do something", row.err)
-		if want := row.want != ""; errors.Is(got, election.ErrRefused) != want || !strings.HasPrefix(got.Error(), "do something: ") || !strings.Contains(got.Error(), row.want) {
+		if want := row.want != ""; errors.Is(got, election.ErrRefused) != want || !strings.HasPrefix(got.Error(), "do something: ") || !strings.Contains(got.Error(), row.want) || strings.Contains(got.Error(), "()") {
 			t.Errorf("%v (first %v) becomes %q, want %q in it", row.err, row.first, got, row.want)
 		}
 		if row.want == "" && (!errors.Is(got, row.err) || got.Error() != "do something: "+row.err.Error()) {
@@ -93,6 +95,40 @@ func TestErrorsSayWhatToDoWhereThereIsSomething(t *testing.T) {
 	}
 	if got := s.wrapValue("read the value", rpctypes.ErrGRPCUserEmpty); !errors.Is(got, election.ErrRefused) || strings.Contains(got.Error(), "value's key") {
 		t.Errorf("%q", got)
+	}
+}
+
+// said is a connection whose reads end so.
+type said struct {
+	net.Conn
+	n   int
+	err error
+}
+
+func (s *said) Read([]byte) (int, error) { return s.n, s.err }
+
+func TestAnAlertIsRememberedUntilAConnectionIsOfUse(t *testing.T) {
+	alert := errors.New("remote error: tls: bad certificate")
+	for _, c := range []struct {
+		reads []said
+		want  string
+	}{
+		{nil, ""},
+		{[]said{{err: alert}}, "tls: bad certificate"},
+		{[]said{{err: alert}, {err: io.EOF}}, "tls: bad certificate"},
+		{[]said{{err: alert}, {n: 1}}, ""},
+		{[]said{{n: 1}, {err: alert}}, "tls: bad certificate"},
+		{[]said{{err: io.EOF}}, ""},
+	} {
+		s := &secrets{}
+		for _, r := range c.reads {
+			if n, err := (&alerted{Conn: &r, secrets: s}).Read(nil); n != r.n || err != r.err {
+				t.Errorf("a read of %d, %v became one of %d, %v", r.n, r.err, n, err)
+			}
+		}
+		if got := s.lastAlert(); got != c.want {
+			t.Errorf("after %v: %q, want %q", c.reads, got, c.want)
+		}
 	}
 }
 

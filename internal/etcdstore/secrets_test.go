@@ -103,6 +103,31 @@ func TestHalfARotationLeavesThePairBeforeInForce(t *testing.T) {
 	}
 }
 
+func TestWhoAsksIsToldAgainWhatCannotBeUsed(t *testing.T) {
+	r := newRotation(t)
+	r.cfg.CACert, r.cfg.Cert, r.cfg.Key = r.cert, "", ""
+	r.write(r.cert, r.key, noon, noon.Add(time.Hour))
+	s, err := newSecrets(r.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.reread()
+	if n := strings.Count(r.log.String(), "were read anew"); n != 1 || len(s.news) != 1 {
+		t.Errorf("read anew %d times, news for who attends: %d: %s", n, len(s.news), &r.log)
+	}
+	if err := os.Remove(r.cert); err != nil {
+		t.Fatal(err)
+	}
+	for want, do := range []func(){func() {}, func() { s.config() }, s.reread, func() { s.config() }} {
+		if do(); want == 3 {
+			want = 2
+		}
+		if n := strings.Count(r.log.String(), "cannot be used"); n != want {
+			t.Errorf("told %d times, want %d: %s", n, want, &r.log)
+		}
+	}
+}
+
 func TestCertificateThatNoMemberWouldTakeIsRefusedWithTheRemedy(t *testing.T) {
 	for want, life := range map[string][2]time.Time{
 		"has ended at 2026-06-01T11:00:00Z: renew it":                                                        {noon.Add(-2 * time.Hour), noon.Add(-time.Hour)},

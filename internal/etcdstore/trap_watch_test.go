@@ -279,6 +279,38 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 	}
 }
 
+// A watch says nothing for as long as nothing happens, and so does the member that it has died with.
+func TestASignOfLifeIsAskedForOnceATTL(t *testing.T) {
+	b, way, endpoints := behind(t)
+	signs := make(chan struct{}, 64)
+	way.deny(func(request any) error {
+		if r, ok := request.(*pb.WatchRequest); ok && strings.HasSuffix(string(r.GetCreateRequest().GetKey()), "/never") {
+			signs <- struct{}{}
+		}
+		return nil
+	})
+	s := b.seat(endpoints, 2*time.Second)
+	await(t, "the first sign", signs)
+	for range 2 {
+		renewals := 0 // three in a TTL
+		for asked := false; !asked; {
+			select {
+			case <-signs:
+				asked = true
+			case ev := <-s.events:
+				if _, ok := ev.(election.Renewed); ok {
+					renewals++
+				}
+			case <-time.After(patience):
+				t.Fatal("there was no other")
+			}
+		}
+		if renewals > 6 {
+			t.Errorf("the lease was renewed %d times between two signs of life", renewals)
+		}
+	}
+}
+
 func TestASessionEndsInALargeElectionToo(t *testing.T) {
 	b := trapEtcd(t)
 	for i := range 70 {

@@ -159,6 +159,11 @@ func TestUnreachableEtcdIsNamedAsTheReason(t *testing.T) {
 	if err == nil || errors.Is(err, election.ErrRefused) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("got %v", err)
 	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := b.Store("a", "1").Open(ended, request(3*time.Second, func(election.Event) {})); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "read the election") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // A permission that is taken away in the middle of a term is told, and its return is noticed.

@@ -182,6 +182,31 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 	}
 }
 
+func TestWhatIsGoneAlreadyIsNotRemovedAgainAndAgain(t *testing.T) {
+	e, err := devetcd.Start(t.Context(), devetcd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	s, err := New(Config{
+		Endpoints: e.Endpoints(), DialTimeout: time.Minute, Prefix: "/elector", Namespace: "default", Election: "left",
+		Identity: "w", Incarnation: "i", TTL: time.Minute, Clock: &skippingClock{}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.leave(leftover{key: s.prefix + "/never"})
+	s.leave(leftover{lease: 4711})
+	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: time.Minute, Alive: func() bool { return true }, Sink: func(election.Event) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened.Close(true, election.Claim{})
+	if left := s.takeLeftover(); len(left) > 0 {
+		t.Errorf("left for the next session are %+v", left)
+	}
+}
+
 func TestWatchersThatFailAgainAndAgainComeBackMoreSeldom(t *testing.T) {
 	refused := fmt.Errorf("read: %w", election.ErrRefused)
 	for _, c := range []struct {

@@ -229,12 +229,15 @@ func (r *requests) await(t *testing.T, key string, n int) {
 	}
 }
 
-// compactBehind cuts a link, compacts etcd beyond all that watches through the link have seen, and lets
-// them reconnect.
-func (b *bed) compactBehind(l *link.Link) {
+// compactBehind cuts a link, does more meanwhile, compacts etcd beyond all that watches through the link have seen, and
+// lets them reconnect.
+func (b *bed) compactBehind(l *link.Link, more ...func()) {
 	b.t.Helper()
 	l.Sever(true, true)
 	l.Reset()
+	for _, do := range more {
+		do()
+	}
 	var rev int64
 	for range 3 {
 		r, err := b.client.Put(b.ctx(), "filler", "")

@@ -131,7 +131,7 @@ func TestTheOwnKeyIsWatchedOnAfterCompaction(t *testing.T) {
 		b.compactBehind(l)
 	}
 	event(s, anyOf[election.OwnKeyPut])
-	b.Delete(s.opened.Key)
+	b.compactBehind(l, func() { b.Delete(s.opened.Key) })
 	if gone, ok := event(s, ofKey).(election.OwnKeyDeleted); !ok || gone.Session != 1 {
 		t.Errorf("told is %+v", gone)
 	}

@@ -26,6 +26,12 @@ func TestTheFirstEndpointDecidesHowMembersAreTalkedTo(t *testing.T) {
 			t.Errorf("%s, with certificates %v: TLS %v, want %v", row.endpoint, row.certificate, got, row.tls)
 		}
 	}
+	for _, cfg := range []Config{{CACert: "ca.pem"}, {Cert: "c.pem"}, {Key: "k.pem"}} {
+		cfg.Endpoints = []string{"etcd:2379"}
+		if !(&Store{cfg: cfg}).speaksTLS() {
+			t.Errorf("no TLS with %+v", cfg)
+		}
+	}
 }
 
 func TestWhatTheClientLogsIsForDebuggingWithItsFields(t *testing.T) {

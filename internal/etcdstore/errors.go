@@ -68,10 +68,12 @@ func (s *Store) refusedHandshake(text string) string {
 	case has("remote error: tls:"):
 		return "the member refuses the TLS handshake: look at its log and its settings for TLS (" + after(text, "tls:") + ")"
 	case has("first record does not look like a TLS handshake", "authentication handshake failed: EOF"):
-		return "the endpoint does not speak TLS: use http:// in --etcd-endpoints, or turn TLS on in etcd"
+		return noTLS
 	}
 	return ""
 }
+
+const noTLS = "the endpoint does not speak TLS: use http:// in --etcd-endpoints, or turn TLS on in etcd"
 
 // refusedCertificate says why a member does not accept the client's certificate, as far as it is seen from here.
 func (s *Store) refusedCertificate() string {
@@ -115,6 +117,8 @@ func (s *Store) wrapFirst(op string, err error) error {
 	}
 	sentence := "the member closed the connection, as it does when it speaks TLS: use https:// in --etcd-endpoints"
 	switch {
+	case strings.Contains(err.Error(), "authentication handshake failed"):
+		sentence = noTLS
 	case s.https():
 		sentence = s.refusedCertificate()
 	case !strings.Contains(err.Error(), "server preface"):

@@ -197,7 +197,8 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 	root, err := etcd.ClientConfig()
 	must(t, err)
 	b := newBedWith(t, root)
-	b.change = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
+	var told requests
+	b.change = func(c *etcdstore.Config) { c.User, c.Password, c.Requests = "worker", "right", told.tell }
 	s := b.seat(etcd.Endpoints(), 5*time.Second)
 	won := await(t, "the win", s.campaign(b.ctx()))
 	claim := s.claim(won.won)
@@ -218,6 +219,7 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 	_, err = s.PutValue(b.ctx(), election.Claim{Token: claim.Token, Mod: rb.Reply.Revision, Lease: rb.Grant.Lease}, put)
 	refused(t, err, "readwrite '"+b.prefix()+"#value'")
 	event(s, func(e election.Refused) bool { return strings.Contains(e.Why, "readwrite on the value's key too") })
+	told.await(t, "range PermissionDenied", 1) // which asks why a watch was denied
 	within(t, func(ctx context.Context) (any, error) {
 		return b.client.RoleGrantPermission(ctx, "worker", b.prefix()+"#value", "", clientv3.PermissionType(clientv3.PermReadWrite))
 	})

@@ -57,6 +57,7 @@ func TestErrorsSayWhatToDoWhereThereIsSomething(t *testing.T) {
 		{secure, errors.New("remote error: tls: protocol version not supported"), false, "the member refuses the TLS handshake: look at its log and its settings for TLS (tls: protocol version not supported)"},
 		{secure, errors.New("tls: first record does not look like a TLS handshake"), false, "the endpoint does not speak TLS"},
 		{secure, errors.New("authentication handshake failed: EOF"), true, "the endpoint does not speak TLS"},
+		{cert, errors.New("authentication handshake failed: read tcp 1.2.3.4:5->6.7.8.9:2379: read: connection reset by peer"), true, "the endpoint does not speak TLS"},
 		{plain, errors.New("error reading server preface: EOF"), true, "the member closed the connection, as it does when it speaks TLS: use https://"},
 		{plain, errors.New("error reading server preface: connection reset by peer"), true, "the member closed the connection"},
 		{plain, errors.New("error reading server preface: EOF"), false, ""},
@@ -92,6 +93,12 @@ func TestErrorsSayWhatToDoWhereThereIsSomething(t *testing.T) {
 	}
 	if got := s.wrapValue("read the value", rpctypes.ErrGRPCPermissionDenied); !errors.Is(got, election.ErrRefused) || !strings.Contains(got.Error(), "readwrite on the value's key too (etcdctl role grant-permission ROLE readwrite '/p#value')") {
 		t.Errorf("%q", got)
+	}
+	told := &Store{cfg: cert, secrets: &secrets{cfg: cert, tls: &tls.Config{}}}
+	text := "tls: bad certificate"
+	told.secrets.alert.Store(&text)
+	if got := told.wrapFirst("connect", errors.New("read: EOF")); !strings.HasSuffix(got.Error(), "(tls: bad certificate)") {
+		t.Errorf("what the member said is lost: %q", got)
 	}
 	if got := s.wrapValue("read the value", rpctypes.ErrGRPCUserEmpty); !errors.Is(got, election.ErrRefused) || strings.Contains(got.Error(), "value's key") {
 		t.Errorf("%q", got)

@@ -106,6 +106,8 @@ func TestHalfARotationLeavesThePairBeforeInForce(t *testing.T) {
 func TestWhoAsksIsToldAgainWhatCannotBeUsed(t *testing.T) {
 	r := newRotation(t)
 	r.cfg.CACert, r.cfg.Cert, r.cfg.Key = r.cert, "", ""
+	r.cfg.PasswordFile = filepath.Join(t.TempDir(), "password")
+	r.put(r.cfg.PasswordFile, "one\n")
 	r.write(r.cert, r.key, noon, noon.Add(time.Hour))
 	s, err := newSecrets(r.cfg)
 	if err != nil {
@@ -115,16 +117,38 @@ func TestWhoAsksIsToldAgainWhatCannotBeUsed(t *testing.T) {
 	if n := strings.Count(r.log.String(), "were read anew"); n != 1 || len(s.news) != 1 {
 		t.Errorf("read anew %d times, news for who attends: %d: %s", n, len(s.news), &r.log)
 	}
-	if err := os.Remove(r.cert); err != nil {
-		t.Fatal(err)
+	for _, file := range []string{r.cert, r.cfg.PasswordFile} {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for want, do := range []func(){func() {}, func() { s.config() }, s.reread, func() { s.config() }} {
-		if do(); want == 3 {
-			want = 2
+	look := func() { s.look() }
+	for step, do := range []func(){look, look, s.reread, look} {
+		do()
+		want := 1 + step/2
+		for _, says := range []string{"certificates for etcd cannot be used", "password for etcd cannot be read anew"} {
+			if n := strings.Count(r.log.String(), says); n != want {
+				t.Errorf("step %d: told %d times that %s, want %d: %s", step, n, says, want, &r.log)
+			}
 		}
-		if n := strings.Count(r.log.String(), "cannot be used"); n != want {
-			t.Errorf("told %d times, want %d: %s", n, want, &r.log)
+	}
+}
+
+// A file that replaces another may be as long, and as old where times are coarse or are kept.
+func TestAFileOfTheSameSizeAndTimeIsAnother(t *testing.T) {
+	r := newRotation(t)
+	r.put(r.key, "")
+	was := ""
+	for _, text := range []string{"one", "two"} {
+		r.put(r.cert, text)
+		if err := os.Chtimes(r.cert, noon, noon); err != nil {
+			t.Fatal(err)
 		}
+		now := (&secrets{cfg: r.cfg}).stampOf()
+		if now == was {
+			t.Errorf("both are %s", now)
+		}
+		was = now
 	}
 }
 

@@ -140,6 +140,21 @@ func TestTheOwnKeyIsWatchedOnAfterCompaction(t *testing.T) {
 	event(s, func(e election.ValueSeen) bool { return e.Value != nil && e.Value.Token == 7 })
 }
 
+// The first that is heard of the key may be how it stands after a watch that failed.
+func TestAKeyThatWasOnlyReadIsMissedWhenItGoes(t *testing.T) {
+	b := trapEtcd(t)
+	l, through := linked(t, b.client.Endpoints()[0])
+	s := b.seat(through, time.Minute)
+	event(s, anyOf[election.Observed])
+	b.compactBehind(l, func() {
+		_, err := b.client.Put(b.ctx(), s.opened.Key, "")
+		must(t, err)
+	})
+	event(s, anyOf[election.OwnKeyPut])
+	b.compactBehind(l, func() { b.Delete(s.opened.Key) })
+	event(s, anyOf[election.OwnKeyDeleted])
+}
+
 // Whoever writes such a value may write many.
 func TestAStrangeValueIsWarnedOfOnce(t *testing.T) {
 	b := trapEtcd(t)

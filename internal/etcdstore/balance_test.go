@@ -191,5 +191,19 @@ func TestKeepAlivesSpeakForTheWatchesOfTheirConnectionAlone(t *testing.T) {
 		if got := ss.oneConnection(); got != c.want {
 			t.Errorf("watches on %v, keep-alives on %v: %t", c.watching, c.renewing, got)
 		}
+		asked := func() (n int) {
+			for third := range 9 {
+				if ss.wantsLife(1 + third) {
+					n++
+				}
+			}
+			return n
+		}
+		if n, want := asked(), map[bool]int{true: 3, false: 9}[c.want]; n != want {
+			t.Errorf("watches on %v, keep-alives on %v: %d signs of life in three TTLs, want %d", c.watching, c.renewing, n, want)
+		}
+		if ss.shares.Store(true); asked() != 9 {
+			t.Errorf("where there is a value it asks for %d signs of life in three TTLs", asked())
+		}
 	}
 }

@@ -409,6 +409,14 @@ func requestsGetADeadline(t *testing.T) {
 	if err := call(limited, &pb.AuthenticateRequest{Name: "u", Password: "old"}, nil); err != nil || got.password != "u:p" {
 		t.Errorf("authenticates as %s, %v", got.password, err)
 	}
+	if n := w.tokens.Load(); n != 1 {
+		t.Errorf("%d tokens were given", n)
+	}
+	for _, old := range []error{rpctypes.ErrGRPCInvalidAuthToken, rpctypes.ErrGRPCAuthOldRevision} { // as etcd 3.4 does
+		if err := call(limited, &pb.AuthenticateRequest{}, old); err != rpctypes.ErrGRPCAuthNotEnabled || w.tokens.Load() != 1 {
+			t.Errorf("refused for an old token: %v, %d tokens were given", err, w.tokens.Load())
+		}
+	}
 	no := errors.New("no")
 	if err := call(limited, &pb.RangeRequest{}, no); err != no || w.logged.Len() != 0 {
 		t.Errorf("%v, logged %q", err, w.logged.String())
@@ -419,7 +427,7 @@ func requestsGetADeadline(t *testing.T) {
 	if n := strings.Count(w.logged.String(), "etcd lets in everybody"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
-	if want := "[grant OK grant OK grant OK grant OK grant Unknown grant FailedPrecondition grant FailedPrecondition]"; fmt.Sprint(w.requests) != want {
+	if want := "[grant OK grant OK grant OK grant OK grant FailedPrecondition grant FailedPrecondition grant Unknown grant FailedPrecondition grant FailedPrecondition]"; fmt.Sprint(w.requests) != want {
 		t.Errorf("counted %q", w.requests)
 	}
 	w.cancel()

@@ -34,7 +34,7 @@ func (ss *session) askForLife() {
 	t := time.NewTicker(ss.req.TTL / 3)
 	defer t.Stop()
 	for n := 1; ; n++ {
-		if n%3 == 0 || ss.shares.Load() || !ss.oneConnection() {
+		if ss.wantsLife(n) {
 			ss.askOnce()
 		}
 		select {
@@ -44,6 +44,9 @@ func (ss *session) askForLife() {
 		}
 	}
 }
+
+// wantsLife reports whether a sign of life is due at the n-th third of a TTL.
+func (ss *session) wantsLife(n int) bool { return n%3 == 0 || ss.shares.Load() || !ss.oneConnection() }
 
 func (ss *session) askOnce() {
 	err := ss.askWatching(ss.key + "/never")

@@ -56,6 +56,11 @@ func TestTheLeadIsPassedOnToAForeignCandidateAndNotOverOne(t *testing.T) {
 	if !b.stands(b.prefix()+"/stand-in-1") || b.stands(s.opened.Key) {
 		t.Error("the foreign candidate does not lead")
 	}
+	b.Delete(b.prefix() + "/stand-in-1")
+	b.Delete(b.prefix() + "/stand-in-2")
+	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err != election.ErrTokenMismatch {
+		t.Errorf("where nobody stands: %v", err)
+	}
 }
 
 // The heir may have lost its place and come back, and stands a second time for a while.

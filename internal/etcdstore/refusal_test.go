@@ -224,6 +224,11 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 		return b.client.RoleGrantPermission(ctx, "worker", b.prefix()+"#value", "", clientv3.PermissionType(clientv3.PermReadWrite))
 	})
 	event(s, func(e election.Refused) bool { return e.Why == "" })
+	txns, watches := told.count("txn OK"), told.count("watch OK")
+	told.await(t, "watch OK", watches+4)
+	if n := told.count("txn OK"); n != txns {
+		t.Errorf("%d times it asks for permission that it has", n-txns)
+	}
 }
 
 // Who waits asks for nothing, its watches go on without permission to read, and so do its keep-alives.

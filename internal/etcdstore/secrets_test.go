@@ -123,7 +123,7 @@ func TestWhoAsksIsToldAgainWhatCannotBeUsed(t *testing.T) {
 		}
 	}
 	look := func() { s.look() }
-	for step, do := range []func(){look, look, s.reread, look} {
+	for step, do := range []func(){look, look, (&Store{secrets: s}).Reread, look} {
 		do()
 		want := 1 + step/2
 		for _, says := range []string{"certificates for etcd cannot be used", "password for etcd cannot be read anew"} {

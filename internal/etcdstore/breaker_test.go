@@ -14,6 +14,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -316,19 +318,19 @@ func TestARenewalIsTheAnswerToTheOldestRequestForItsLease(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		// The last: one that answers nothing; and a denial in the name of an older raft term, which the library must not see.
-		for _, f := range []func(any) error{renewal(7, 10, 5), renewal(7, 12, 6), renewal(8, 10, 5), renewal(7, 10, 5), renewal(7, 0, 4), renewal(8, 0, 4)} {
+		// The last: two that answer nothing; and a denial in the name of an older raft term, which the library must not see.
+		for _, f := range []func(any) error{renewal(7, 10, 5), renewal(7, 12, 6), renewal(8, 10, 5), renewal(7, 10, 5), renewal(7, 11, 4), renewal(7, 0, 4), renewal(8, 0, 4)} {
 			inner.come <- f
 		}
 		var shown []int64
-		for range 5 {
+		for range 6 {
 			r := &pb.LeaseKeepAliveResponse{}
 			if err := s.RecvMsg(r); err != nil {
 				t.Fatal(err)
 			}
 			shown = append(shown, r.ID, r.TTL)
 		}
-		if want := []int64{7, 10, 7, 12, 8, 10, 7, 10, 8, 0}; !slices.Equal(shown, want) {
+		if want := []int64{7, 10, 7, 12, 8, 10, 7, 10, 7, 11, 8, 0}; !slices.Equal(shown, want) {
 			t.Errorf("the library is shown %v, want %v", shown, want)
 		}
 		now := w.clock.Now()
@@ -429,6 +431,26 @@ func requestsGetADeadline(t *testing.T) {
 	}
 	if want := "[grant OK grant OK grant OK grant OK grant FailedPrecondition grant FailedPrecondition grant Unknown grant FailedPrecondition grant FailedPrecondition]"; fmt.Sprint(w.requests) != want {
 		t.Errorf("counted %q", w.requests)
+	}
+	w.cancel()
+}
+
+func TestAValueThatCannotBeTakenAlongIsWarnedOf(t *testing.T) {
+	w := newWired()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"127.0.0.1:1"}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	w.client = client
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if w.fetchValue(ended, 7); w.logged.Len() > 0 {
+		t.Errorf("without a value it says %s", w.logged.String())
+	}
+	w.valued.Store(true)
+	if w.fetchValue(ended, 7); !strings.Contains(w.logged.String(), "publish it again") {
+		t.Errorf("it says %q", w.logged.String())
 	}
 	w.cancel()
 }

@@ -191,6 +191,21 @@ func TestPermissionTakenAwayEndsTheTermUntilItIsGivenBack(t *testing.T) {
 	}
 }
 
+// Somebody may have deleted a value, or it has never been there.
+func TestAValueThatHasGoneDoesNotKeepTheLeadFromANewLease(t *testing.T) {
+	b := trapEtcd(t)
+	s := b.seat(nil, time.Minute)
+	claim := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	put := election.ValuePut{Token: claim.Token, Bytes: []byte("here"), ContentType: "text/plain", Revision: election.AnyRevision}
+	if _, err := s.PutValue(b.ctx(), claim, put); err != nil {
+		t.Fatal(err)
+	}
+	b.Delete(b.valueKey())
+	if rb, err := s.Rebind(b.ctx(), claim, s.opened.Grant.Reply.RaftTerm); err != nil || !rb.Bound {
+		t.Errorf("%+v, %v", rb, err)
+	}
+}
+
 // The value's key is not among the candidates' keys, and a role may come to lack it alone.
 func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})

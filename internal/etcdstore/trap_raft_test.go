@@ -154,4 +154,12 @@ func TestADenialByAnOlderEtcdLeaderEndsTheLibrarysSessionAndNotTheStores(t *test
 	}
 }
 
+func TestASessionIsOverWhenItsLeaseHasGone(t *testing.T) {
+	b := trapEtcd(t)
+	s := b.seat(nil, 3*time.Second)
+	event(s, anyOf[election.Renewed])
+	b.Revoke(s.opened.Grant.Lease)
+	event(s, isOver)
+}
+
 func isOver(e election.Event) bool { _, ok := e.(election.SessionOver); return ok }

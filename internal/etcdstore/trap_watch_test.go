@@ -162,6 +162,14 @@ func TestAStrangeValueIsWarnedOfOnce(t *testing.T) {
 	b.change = func(c *etcdstore.Config) { c.Logger = slog.New(counting{slog.DiscardHandler, &warned}) }
 	s := b.seat(nil, time.Minute)
 	event(s, anyOf[election.ValueSeen])
+	_, err := b.client.Put(b.ctx(), b.valueKey(), record.EncodeValue(election.ValuePut{Bytes: []byte("v"), Token: 7}))
+	must(t, err)
+	event(s, func(e election.ValueSeen) bool { return e.Value != nil })
+	b.Delete(b.valueKey())
+	event(s, func(e election.ValueSeen) bool { return e.Value == nil })
+	if n := warned.Load(); n != 0 {
+		t.Errorf("a value that goes is warned of")
+	}
 	for i, row := range []struct {
 		value string
 		want  int64
@@ -286,6 +294,13 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 	_, err = b.client.Put(b.ctx(), key(1), "changed") // the last one now, if nothing was read between the two
 	must(t, err)
 	event(s, func(e election.Observed) bool { return e.Standing == 69 })
+	_, err = b.client.Put(b.ctx(), "filler", "")
+	must(t, err)
+	await(t, "a look", looks)
+	untold()
+	for len(looks) > 0 {
+		<-looks
+	}
 	fail.Store(true)
 	_, err = b.client.Put(b.ctx(), "filler", "")
 	must(t, err)

@@ -46,7 +46,11 @@ func TestAClonedHandshakeHasANameOfItsOwn(t *testing.T) {
 
 func TestWhatTheClientLogsIsForDebuggingWithItsFields(t *testing.T) {
 	var out bytes.Buffer
-	log := zap.New(slogCore{slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	store, err := New(Config{Endpoints: []string{"http://etcd:2379"}, Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := store.log
 	log.With(zap.String("of", "all")).Warn("said", zap.Int("count", 7))
 	for _, want := range []string{"level=DEBUG", `msg="etcd client: said"`, "of=all", "count=7", "etcd_level=warn"} {
 		if !strings.Contains(out.String(), want) {

@@ -125,7 +125,7 @@ func (ss *session) observeValue() {
 				return false
 			}, clientv3.WithRev(r.Header.Revision+1))
 		}
-		if err != nil && !ss.pause(err, failed) {
+		if !ss.pause(err, failed) { // that watch ends with an error alone
 			return
 		}
 	}

@@ -26,6 +26,40 @@ type endpoint struct {
 	mu    sync.Mutex // guards the fields below
 	asked int
 	fails error
+	conns []net.Conn
+
+	accepted chan struct{}
+}
+
+// tellingListener has its endpoint know the connections.
+type tellingListener struct {
+	net.Listener
+	of *endpoint
+}
+
+func (l tellingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.of.mu.Lock()
+		l.of.conns = append(l.of.conns, c)
+		l.of.mu.Unlock()
+		l.of.accepted <- struct{}{}
+	}
+	return c, err
+}
+
+// lose closes the connections, and waits until there is another.
+func (e *endpoint) lose() {
+	for len(e.accepted) > 0 {
+		<-e.accepted
+	}
+	e.mu.Lock()
+	for _, c := range e.conns {
+		_ = c.Close()
+	}
+	e.conns = nil
+	e.mu.Unlock()
+	<-e.accepted
 }
 
 func (e *endpoint) Check(context.Context, *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
@@ -52,11 +86,11 @@ func serveEndpoint(t *testing.T) *endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &endpoint{address: l.Addr().String()}
+	e := &endpoint{address: l.Addr().String(), accepted: make(chan struct{}, 64)}
 	s := grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(s, e)
 	served := make(chan struct{})
-	go func() { defer close(served); _ = s.Serve(l) }()
+	go func() { defer close(served); _ = s.Serve(tellingListener{l, e}) }()
 	t.Cleanup(func() { s.Stop(); <-served })
 	return e
 }
@@ -125,6 +159,15 @@ func TestRequestsGoToOneEndpointUntilOneFailsThere(t *testing.T) {
 			t.Errorf("the endpoint was asked %d times, not 22", n)
 		}
 		used.fail(nil)
+	}
+	used, err := ask()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used.lose()
+	time.Sleep(100 * time.Millisecond) // in which the new connection becomes of use
+	if e, err := ask(); e == used || err != nil {
+		t.Errorf("the endpoint is used again, though its connection had gone; %v", err)
 	}
 }
 

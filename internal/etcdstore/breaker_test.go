@@ -420,6 +420,21 @@ func requestsGetADeadline(t *testing.T) {
 		}
 	}
 	no := errors.New("no")
+	if want := "[grant OK grant OK grant OK grant OK grant FailedPrecondition grant FailedPrecondition]"; fmt.Sprint(w.requests) != want {
+		t.Errorf("counted %q", w.requests)
+	}
+	told := 0
+	campaign := context.WithValue(limited, letIn{}, func() { told++ })
+	for _, row := range []struct {
+		req    any
+		answer error
+		told   int
+	}{{&pb.TxnRequest{}, nil, 0}, {&pb.RangeRequest{}, no, 0}, {&pb.RangeRequest{}, nil, 1}} {
+		if _ = call(campaign, row.req, row.answer); told != row.told {
+			t.Errorf("after %T, %v it is told %d times that it may read, want %d", row.req, row.answer, told, row.told)
+		}
+	}
+	w.requests = nil
 	if err := call(limited, &pb.RangeRequest{}, no); err != no || w.logged.Len() != 0 {
 		t.Errorf("%v, logged %q", err, w.logged.String())
 	}
@@ -429,7 +444,7 @@ func requestsGetADeadline(t *testing.T) {
 	if n := strings.Count(w.logged.String(), "etcd lets in everybody"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
-	if want := "[grant OK grant OK grant OK grant OK grant FailedPrecondition grant FailedPrecondition grant Unknown grant FailedPrecondition grant FailedPrecondition]"; fmt.Sprint(w.requests) != want {
+	if want := "[grant Unknown grant FailedPrecondition grant FailedPrecondition]"; fmt.Sprint(w.requests) != want {
 		t.Errorf("counted %q", w.requests)
 	}
 	w.cancel()

@@ -163,6 +163,24 @@ func TestASessionIsOverWhenItsLeaseHasGone(t *testing.T) {
 	event(s, isOver)
 }
 
+func TestALeaseThatTheKeyHasLeftIsKeptAliveNoLonger(t *testing.T) {
+	b := trapEtcd(t)
+	s := b.seat(nil, 2*time.Second)
+	claim := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	event(s, anyOf[election.Renewed])
+	rb, err := s.Rebind(b.ctx(), claim, s.opened.Grant.Reply.RaftTerm)
+	must(t, err)
+	ofNew := func(e election.Renewed) bool { return e.Renewal.Lease == rb.Grant.Lease }
+	for range 2 { // what was on its way is here
+		event(s, ofNew)
+	}
+	for range 4 {
+		if e := event(s, anyOf[election.Renewed]); !ofNew(e) {
+			t.Fatalf("renewed is %x, and the key is on %x", e.Renewal.Lease, rb.Grant.Lease)
+		}
+	}
+}
+
 func TestASessionThatIsClosedTellsNothingMore(t *testing.T) {
 	b := trapEtcd(t)
 	var requested requests

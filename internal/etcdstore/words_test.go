@@ -40,6 +40,7 @@ func TestErrorsSayWhatToDoWhereThereIsSomething(t *testing.T) {
 		{plain, errors.New("etcdserver: permission denied"), false, `user "u" lacks permission`},
 		{plain, rpctypes.ErrGRPCAuthFailed, false, `user "u" or its password is wrong`},
 		{plain, rpctypes.ErrAuthFailed, false, `user "u" or its password is wrong`},
+		{plain, fmt.Errorf("somewhere: %w", rpctypes.ErrAuthFailed), false, `user "u" or its password is wrong`},
 		{plain, rpctypes.ErrGRPCUserEmpty, false, "etcd wants a user"},
 		{plain, rpctypes.ErrUserEmpty, true, "etcd wants a user"},
 		{secure, handshake("certificate signed by unknown authority"), false, "an authority that is not in --etcd-cacert"},

@@ -64,6 +64,7 @@ func TestErrorsSayWhatToDoWhereThereIsSomething(t *testing.T) {
 		{plain, errors.New("error reading server preface: EOF"), false, ""},
 		{plain, errors.New("write: broken pipe"), true, ""},
 		{secure, errors.New("write: broken pipe"), true, "the member wants a client certificate"},
+		{cert, errors.New("read: EOF; latest error: remote error: tls: bad certificate"), true, "(tls: bad certificate)"},
 		{cert, errors.New("read: EOF"), true, "the member does not accept the client's certificate"},
 		{secure, errors.New("no route to host"), true, ""},
 		{plain, errors.New("no route to host"), true, ""},

@@ -324,6 +324,31 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 	}
 }
 
+// etcd would go on looking after it, and the client too.
+func TestAWatchThatHasSeenItsChangeIsCancelled(t *testing.T) {
+	b, way, endpoints := behind(t)
+	var open atomic.Int64
+	way.deny(func(request any) error {
+		if r, ok := request.(*pb.WatchRequest); ok {
+			if r.GetCreateRequest() != nil {
+				open.Add(1)
+			} else if r.GetCancelRequest() != nil {
+				open.Add(-1)
+			}
+		}
+		return nil
+	})
+	s := b.seat(endpoints, time.Minute)
+	for i := range 20 {
+		_, err := b.client.Put(b.ctx(), b.prefix()+"/first", fmt.Sprint(i))
+		must(t, err)
+		event(s, func(e election.Observed) bool { return e.Leader.Identity == fmt.Sprint(i) })
+	}
+	if n := open.Load(); n > 6 { // the leader's key, the own one, the value, a sign of life
+		t.Errorf("%d watches are open", n)
+	}
+}
+
 // A watch says nothing for as long as nothing happens, and so does the member that it has died with.
 func TestASignOfLifeIsAskedForOnceATTL(t *testing.T) {
 	b, way, endpoints := behind(t)

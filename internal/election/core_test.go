@@ -138,19 +138,20 @@ func TestATermIsOnItsKeyUntilTheSessionCloses(t *testing.T) {
 func TestTimesAreFractionsOfTheTTLWithFloorsAndCeilings(t *testing.T) {
 	const ms = time.Millisecond
 	for _, row := range []struct {
-		ttl                                                  time.Duration
-		margin, grace, contact, stall, interval, call, retry time.Duration
+		ttl                                                        time.Duration
+		margin, grace, contact, stall, interval, rest, call, retry time.Duration
 	}{
-		{2 * time.Second, 150 * ms, 350 * ms, 1500 * ms, 2 * time.Second / 3, 2 * time.Second / 12, 200 * ms, 50 * ms},
-		{10 * time.Second, 200 * ms, 4300 * ms, 5500 * ms, 10 * time.Second / 3, 10 * time.Second / 12, 1000 * ms, 250 * ms},
-		{300 * time.Second, 3100 * ms, 146_400 * ms, 150_500 * ms, 100 * time.Second, time.Second, 30 * time.Second, 7500 * ms},
-		{time.Second, 150 * ms, 0, 1000 * ms, time.Second / 3, time.Second / 12, 200 * ms, 25 * ms}, // which no elector asks for
-		{600 * ms, 150 * ms, 0, 800 * ms, 200 * ms, 50 * ms, 200 * ms, 25 * ms},
+		{2 * time.Second, 150 * ms, 350 * ms, 1500 * ms, 2 * time.Second / 3, 2 * time.Second / 12, time.Second / 3, 200 * ms, 50 * ms},
+		{10 * time.Second, 200 * ms, 4300 * ms, 5500 * ms, 10 * time.Second / 3, 10 * time.Second / 12, 10 * time.Second / 6, 1000 * ms, 250 * ms},
+		{300 * time.Second, 3100 * ms, 146_400 * ms, 150_500 * ms, 100 * time.Second, time.Second, 2 * time.Second, 30 * time.Second, 7500 * ms},
+		{time.Second, 150 * ms, 0, 1000 * ms, time.Second / 3, time.Second / 12, time.Second / 6, 200 * ms, 25 * ms}, // which no elector asks for
+		{600 * ms, 150 * ms, 0, 800 * ms, 200 * ms, 50 * ms, 100 * ms, 200 * ms, 25 * ms},
 	} {
-		c := core{lease: lease{ttl: row.ttl}}
+		c, term := core{lease: lease{ttl: row.ttl}}, leader()
 		for name, pair := range map[string][2]time.Duration{
 			"margin": {Margin(row.ttl), row.margin}, "grace": {MaxGrace(row.ttl), row.grace}, "contact": {ContactWindow(row.ttl), row.contact},
 			"stall": {StallLimit(row.ttl), row.stall}, "interval": {LoopInterval(row.ttl), row.interval},
+			"rest without a term": {c.rest(row.ttl), row.rest}, "rest during one": {term.rest(row.ttl), row.interval},
 			"call": {CallTimeout(row.ttl), row.call}, "retry": {c.retryAfter(), row.retry},
 		} {
 			if pair[0] != pair[1] {

@@ -196,6 +196,24 @@ func TestElectorThatKeptStateRefusesARestoredEtcd(t *testing.T) {
 	})
 }
 
+func TestAPersonIsToldThatTheEndOfAFenceIsNotNoted(t *testing.T) {
+	inBubble(t, func(f *fleet) {
+		full := errors.New("the disk is full")
+		n := &notebook{seen: election.Mark{Revision: 1000, Token: 900}, fenced: election.CauseTokenRegression, before: func(what string) error {
+			if what == "fence" {
+				return full
+			}
+			return nil
+		}}
+		past, _ := n.read()
+		a := f.join("a", nil, with(n), after(past))
+		a.awaitPhase(election.Fenced)
+		if err := a.unfence(); !errors.Is(err, full) {
+			t.Errorf("unfence: %v", err)
+		}
+	})
+}
+
 func TestFenceLastsUntilAPersonLiftsIt(t *testing.T) {
 	inBubble(t, func(f *fleet) {
 		n := &notebook{seen: election.Mark{Revision: 1000, Token: 900}, fenced: election.CauseTokenRegression}

@@ -153,10 +153,10 @@ func (s *Store) https() bool {
 	return strings.HasPrefix(s.cfg.Endpoints[0], "https:") || strings.HasPrefix(s.cfg.Endpoints[0], "unixs:")
 }
 
-// is reports whether err is one of the targets, comparing etcd's typed errors and their gRPC forms.
+// is reports whether err is one of the targets: etcd's typed errors, which stand for their gRPC forms too unless err wraps one.
 func is(err error, targets ...error) bool {
 	for _, t := range targets {
-		if errors.Is(err, t) || errors.Is(rpctypes.Error(err), t) {
+		if errors.Is(rpctypes.Error(err), t) {
 			return true
 		}
 	}

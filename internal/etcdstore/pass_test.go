@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
@@ -37,6 +40,22 @@ func TestLeadIsNotPassedOnInAQueueThatHasChanged(t *testing.T) {
 	}
 	if !b.stands(b.prefix() + "/stand-in-1") {
 		t.Error("the one that leads by now was removed")
+	}
+}
+
+func TestThatTheLeadCouldNotBePassedOnIsTold(t *testing.T) {
+	b, way, endpoints := behind(t)
+	s := b.seat(endpoints, time.Minute)
+	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	b.Stand("heir", "1")
+	way.deny(func(request any) error {
+		if r, ok := request.(*pb.TxnRequest); ok && len(r.Success) > 0 && r.Success[0].GetRequestDeleteRange() != nil {
+			return errNo
+		}
+		return nil
+	})
+	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err == nil || !strings.Contains(err.Error(), "pass the lead on") {
+		t.Errorf("%v", err)
 	}
 }
 

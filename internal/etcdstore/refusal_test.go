@@ -17,6 +17,7 @@ import (
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/etcdstore"
+	"github.com/elector-dev/elector/internal/record"
 )
 
 // openWith opens a session with a changed configuration and returns the error.
@@ -212,8 +213,7 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 	root, err := etcd.ClientConfig()
 	must(t, err)
 	b := newBedWith(t, root)
-	var told requests
-	b.change = func(c *etcdstore.Config) { c.User, c.Password, c.Requests = "worker", "right", told.tell }
+	b.change = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
 	s := b.seat(etcd.Endpoints(), 5*time.Second)
 	won := await(t, "the win", s.campaign(b.ctx()))
 	claim := s.claim(won.won)
@@ -233,17 +233,65 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 	}
 	_, err = s.PutValue(b.ctx(), election.Claim{Token: claim.Token, Mod: rb.Reply.Revision, Lease: rb.Grant.Lease}, put)
 	refused(t, err, "readwrite '"+b.prefix()+"#value'")
-	event(s, func(e election.Refused) bool { return strings.Contains(e.Why, "readwrite on the value's key too") })
-	told.await(t, "range PermissionDenied", 1) // which asks why a watch was denied
-	within(t, func(ctx context.Context) (any, error) {
-		return b.client.RoleGrantPermission(ctx, "worker", b.prefix()+"#value", "", clientv3.PermissionType(clientv3.PermReadWrite))
-	})
-	event(s, func(e election.Refused) bool { return e.Why == "" })
-	txns, watches := told.count("txn OK"), told.count("watch OK")
-	told.await(t, "watch OK", watches+4)
-	if n := told.count("txn OK"); n != txns {
-		t.Errorf("%d times it asks for permission that it has", n-txns)
+}
+
+// Whether the value may be read is found out while nobody asks, and that it may be written again.
+func TestPermissionForTheValueIsToldAsItIs(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
+	root, err := etcd.ClientConfig()
+	must(t, err)
+	b := newBedWith(t, root)
+	var told requests
+	b.change = func(c *etcdstore.Config) { c.User, c.Password, c.Requests = "worker", "right", told.tell }
+	s := b.seat(etcd.Endpoints(), 3*time.Second)
+	claim := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	_, err = b.client.Put(b.ctx(), b.valueKey(), record.EncodeValue(election.ValuePut{Bytes: []byte("v"), Token: claim.Token}))
+	must(t, err)
+	event(s, func(e election.ValueSeen) bool { return e.Value != nil })
+	role := func(key, end string, permission clientv3.PermissionType) {
+		t.Helper()
+		_, err := b.client.RoleGrantPermission(b.ctx(), "worker", key, end, permission)
+		must(t, err)
 	}
+	own, all := b.prefix()+"/", "/elector/"
+	role(own, clientv3.GetPrefixRangeEnd(own), clientv3.PermissionType(clientv3.PermReadWrite))
+	role(b.valueKey(), "", clientv3.PermissionType(clientv3.PermRead))
+	_, err = b.client.RoleRevokePermission(b.ctx(), "worker", all, clientv3.GetPrefixRangeEnd(all))
+	must(t, err)
+	signs := func() { // two, each of which is two watches, and what comes of them
+		t.Helper()
+		for range 5 {
+			told.awaitMore(t, "watch OK")
+		}
+	}
+	refused := func(e election.Refused) bool {
+		return strings.Contains(e.Why, "readwrite on the value's key too")
+	}
+	over := func(e election.Refused) bool { return e.Why == "" }
+
+	_, err = s.PutValue(b.ctx(), claim, election.ValuePut{Token: claim.Token, Bytes: []byte("here"), ContentType: "text/plain", Revision: election.AnyRevision})
+	if !errors.Is(err, election.ErrRefused) {
+		t.Errorf("without permission to write: %v", err)
+	}
+	event(s, refused)
+	signs()
+	for len(s.events) > 0 {
+		if e, ok := (<-s.events).(election.Refused); ok && !refused(e) {
+			t.Errorf("nothing has changed, and told is %+v", e)
+		}
+	}
+	role(b.valueKey(), "", clientv3.PermissionType(clientv3.PermReadWrite))
+	event(s, over)
+	txns, ranges := told.count("txn OK"), told.count("range OK")
+	signs()
+	if t1, r1 := told.count("txn OK"), told.count("range OK"); t1 != txns || r1 != ranges {
+		t.Errorf("%d times it asks for permission that it has", t1-txns+r1-ranges)
+	}
+	_, err = b.client.RoleRevokePermission(b.ctx(), "worker", b.valueKey(), "")
+	must(t, err)
+	event(s, refused)
+	role(b.valueKey(), "", clientv3.PermissionType(clientv3.PermReadWrite))
+	event(s, over)
 }
 
 // Who waits asks for nothing, its watches go on without permission to read, and so do its keep-alives.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,6 +234,47 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 	}
 	_, err = s.PutValue(b.ctx(), election.Claim{Token: claim.Token, Mod: rb.Reply.Revision, Lease: rb.Grant.Lease}, put)
 	refused(t, err, "readwrite '"+b.prefix()+"#value'")
+}
+
+// Who has never seen a value does not ask for it again and again, and is told all the same that it may not read it.
+func TestAnElectorThatMayNotReadTheValueIsTold(t *testing.T) {
+	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
+	root, err := etcd.ClientConfig()
+	must(t, err)
+	b := newBedWith(t, root)
+	b.change = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
+	own, all := b.prefix()+"/", "/elector/"
+	_, err = b.client.RoleGrantPermission(b.ctx(), "worker", own, clientv3.GetPrefixRangeEnd(own), clientv3.PermissionType(clientv3.PermReadWrite))
+	must(t, err)
+	_, err = b.client.RoleRevokePermission(b.ctx(), "worker", all, clientv3.GetPrefixRangeEnd(all))
+	must(t, err)
+	s := b.seat(etcd.Endpoints(), time.Minute)
+	event(s, func(e election.Refused) bool { return strings.Contains(e.Why, "readwrite on the value's key too") })
+}
+
+// Between the reading of the value and the put somebody else may write it.
+func TestAPutThatIsOvertakenIsMadeAnew(t *testing.T) {
+	b := trapEtcd(t)
+	var overtake atomic.Pointer[func()]
+	b.change = func(c *etcdstore.Config) {
+		c.Requests = func(op, _ string) {
+			if f := overtake.Swap(nil); f != nil && op == "txn" {
+				(*f)()
+			}
+		}
+	}
+	s := b.seat(nil, time.Minute)
+	claim := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	event(s, anyOf[election.OwnKeyPut])
+	write := func() {
+		_, err := b.client.Put(b.ctx(), b.valueKey(), record.EncodeValue(election.ValuePut{Bytes: []byte("theirs"), Token: 1}))
+		must(t, err)
+	}
+	overtake.Store(&write)
+	v, err := s.PutValue(b.ctx(), claim, election.ValuePut{Token: claim.Token, Bytes: []byte("ours"), ContentType: "text/plain", Revision: election.AnyRevision})
+	if err != nil || string(v.Bytes) != "ours" || overtake.Load() != nil {
+		t.Errorf("%+v, %v", v, err)
+	}
 }
 
 // Whether the value may be read is found out while nobody asks, and that it may be written again.

@@ -353,9 +353,15 @@ func TestAWatchThatHasSeenItsChangeIsCancelled(t *testing.T) {
 func TestASignOfLifeIsAskedForOnceATTL(t *testing.T) {
 	b, way, endpoints := behind(t)
 	signs := make(chan struct{}, 64)
+	var ofValue atomic.Int64
 	way.deny(func(request any) error {
-		if r, ok := request.(*pb.WatchRequest); ok && strings.HasSuffix(string(r.GetCreateRequest().GetKey()), "/never") {
-			signs <- struct{}{}
+		if r, ok := request.(*pb.WatchRequest); ok {
+			switch key := string(r.GetCreateRequest().GetKey()); {
+			case strings.HasSuffix(key, "/never"):
+				signs <- struct{}{}
+			case key == b.valueKey():
+				ofValue.Add(1)
+			}
 		}
 		return nil
 	})
@@ -376,6 +382,9 @@ func TestASignOfLifeIsAskedForOnceATTL(t *testing.T) {
 	}
 	if renewals < 7 || renewals > 24 {
 		t.Errorf("the lease was renewed %d times beside four more signs of life, not 12 times", renewals)
+	}
+	if n := ofValue.Load(); n != 1 {
+		t.Errorf("the value's key is watched %d times where there is none", n)
 	}
 }
 

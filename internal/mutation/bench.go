@@ -196,21 +196,37 @@ func (b *bench) judge(ctx context.Context, m mutant, twice bool) verdict {
 			names = append(names, t.name)
 		}
 		active := []string{activeEnv + "=" + strconv.Itoa(m.number)}
-		out, err := b.run(ctx, 4*usual+10*time.Second, active, names...)
-		if failed := failedLine.FindSubmatch(out); err != nil && twice && failed != nil {
-			out, err = b.run(ctx, 4*usual+10*time.Second, active, string(failed[1]))
+		limit := 4*usual + 10*time.Second
+		for len(names) > 0 && v.by == "" {
+			out, err := b.run(ctx, limit, active, names...)
+			doubtful := -1
+			if failed := failedLine.FindSubmatch(out); err != nil && twice && failed != nil {
+				doubtful = slices.IndexFunc(names, func(name string) bool { return within(name, string(failed[1])) || within(string(failed[1]), name) })
+			}
+			if doubtful >= 0 {
+				out, err = b.run(ctx, limit, active, names[doubtful])
+			}
+			if ctx.Err() != nil {
+				return v
+			}
+			if err != nil {
+				v.by = noticedBy(out, err)
+			}
+			if doubtful < 0 {
+				break
+			}
+			names = slices.Delete(names, doubtful, doubtful+1) // the others have not run
 		}
-		if ctx.Err() != nil {
-			break
-		}
-		if err != nil {
-			v.by = noticedBy(out, err)
+		if v.by != "" {
 			break
 		}
 	}
 	v.took = time.Since(began)
 	return v
 }
+
+// within reports whether a test is another, or a part of it.
+func within(name, other string) bool { return name == other || strings.HasPrefix(name, other+"/") }
 
 // noticedBy is who noticed.
 func noticedBy(out []byte, err error) string {

@@ -83,6 +83,7 @@ func (slowToSignIn) Authenticate(ctx context.Context, _ *pb.AuthenticateRequest)
 
 // The library signs in when a client is made, by the client's own context.
 func TestAnEtcdThatDoesNotAnswerToAPasswordIsGivenUp(t *testing.T) {
+	t.Parallel()
 	server := grpc.NewServer()
 	pb.RegisterAuthServer(server, slowToSignIn{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -279,6 +280,7 @@ func TestAPutThatIsOvertakenIsMadeAnew(t *testing.T) {
 
 // Whether the value may be read is found out while nobody asks, and that it may be written again.
 func TestPermissionForTheValueIsToldAsItIs(t *testing.T) {
+	t.Parallel()
 	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
 	root, err := etcd.ClientConfig()
 	must(t, err)

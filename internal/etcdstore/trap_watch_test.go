@@ -210,6 +210,7 @@ func TestThoseThatAreNotNextTakeTheirTimeToLook(t *testing.T) {
 
 // etcd tells everybody who watches a key that it has gone, before it serves the next one: a large election must not watch.
 func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
+	t.Parallel()
 	b, way, endpoints := behind(t)
 	key := func(i int) string { return fmt.Sprintf("%s/%03d", b.prefix(), i) }
 	watched, looks := make(chan string, 64), make(chan bool, 64)
@@ -326,6 +327,7 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 
 // etcd would go on looking after it, and the client too.
 func TestAWatchThatHasSeenItsChangeIsCancelled(t *testing.T) {
+	t.Parallel()
 	b, way, endpoints := behind(t)
 	var open atomic.Int64
 	way.deny(func(request any) error {
@@ -351,6 +353,7 @@ func TestAWatchThatHasSeenItsChangeIsCancelled(t *testing.T) {
 
 // A watch says nothing for as long as nothing happens, and so does the member that it has died with.
 func TestASignOfLifeIsAskedForOnceATTL(t *testing.T) {
+	t.Parallel()
 	b, way, endpoints := behind(t)
 	signs := make(chan struct{}, 64)
 	var ofValue atomic.Int64

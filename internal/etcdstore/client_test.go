@@ -34,16 +34,6 @@ func TestTheFirstEndpointDecidesHowMembersAreTalkedTo(t *testing.T) {
 	}
 }
 
-func TestAClonedHandshakeHasANameOfItsOwn(t *testing.T) {
-	h := &handshakes{secrets: &secrets{}}
-	if err := h.Clone().OverrideServerName("another"); err != nil || h.Info().ServerName != "" {
-		t.Errorf("the clone's name is %q; %v", h.Info().ServerName, err)
-	}
-	if err := h.OverrideServerName("etcd"); err != nil || h.Clone().Info().ServerName != "etcd" {
-		t.Errorf("the clone has another name than %q; %v", h.Info().ServerName, err)
-	}
-}
-
 func TestWhatTheClientLogsIsForDebuggingWithItsFields(t *testing.T) {
 	var out bytes.Buffer
 	store, err := New(Config{Endpoints: []string{"http://etcd:2379"}, Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})

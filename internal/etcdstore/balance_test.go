@@ -4,11 +4,13 @@ import (
 	"context"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -27,39 +29,56 @@ type endpoint struct {
 	asked int
 	fails error
 	conns []net.Conn
-
-	accepted chan struct{}
 }
 
-// tellingListener has its endpoint know the connections.
-type tellingListener struct {
+// keptListener keeps the connections that it accepts.
+type keptListener struct {
 	net.Listener
 	of *endpoint
 }
 
-func (l tellingListener) Accept() (net.Conn, error) {
+func (l keptListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err == nil {
 		l.of.mu.Lock()
 		l.of.conns = append(l.of.conns, c)
 		l.of.mu.Unlock()
-		l.of.accepted <- struct{}{}
 	}
 	return c, err
 }
 
-// lose closes the connections, and waits until there is another.
+// lose closes the connections.
 func (e *endpoint) lose() {
-	for len(e.accepted) > 0 {
-		<-e.accepted
-	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, c := range e.conns {
 		_ = c.Close()
 	}
 	e.conns = nil
-	e.mu.Unlock()
-	<-e.accepted
+}
+
+// telling is the balancer under test, which tells of the endpoints that are connected.
+type telling struct{ balancerBuilder }
+
+const tellingName = balancerName + "_telling"
+
+var connected = make(chan []string, 1024) // of the one client that uses it
+
+func init() { balancer.Register(telling{}) } // gRPC takes them at no other time
+
+func (telling) Name() string { return tellingName }
+
+func (t telling) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
+	return t.balancerBuilder.Build(tellingConn{cc}, opts)
+}
+
+type tellingConn struct{ balancer.ClientConn }
+
+func (c tellingConn) UpdateState(s balancer.State) {
+	c.ClientConn.UpdateState(s)
+	if p, ok := s.Picker.(*picker); ok {
+		connected <- p.names
+	}
 }
 
 func (e *endpoint) Check(context.Context, *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
@@ -86,11 +105,11 @@ func serveEndpoint(t *testing.T) *endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &endpoint{address: l.Addr().String(), accepted: make(chan struct{}, 64)}
+	e := &endpoint{address: l.Addr().String()}
 	s := grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(s, e)
 	served := make(chan struct{})
-	go func() { defer close(served); _ = s.Serve(tellingListener{l, e}) }()
+	go func() { defer close(served); _ = s.Serve(keptListener{l, e}) }()
 	t.Cleanup(func() { s.Stop(); <-served })
 	return e
 }
@@ -106,7 +125,7 @@ func TestRequestsGoToOneEndpointUntilOneFailsThere(t *testing.T) {
 	r := manual.NewBuilderWithScheme("these")
 	r.InitialState(state)
 	conn, err := grpc.NewClient("these:///", grpc.WithResolvers(r), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDisableServiceConfig(), grpc.WithDefaultServiceConfig(balancing))
+		grpc.WithDisableServiceConfig(), grpc.WithDefaultServiceConfig(strings.Replace(balancing, balancerName, tellingName, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,8 +183,14 @@ func TestRequestsGoToOneEndpointUntilOneFailsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for len(connected) > 0 {
+		<-connected
+	}
 	used.lose()
-	time.Sleep(100 * time.Millisecond) // in which the new connection becomes of use
+	for slices.Contains(<-connected, used.address) { // until it has gone
+	}
+	for !slices.Contains(<-connected, used.address) { // until it is back
+	}
 	if e, err := ask(); e == used || err != nil {
 		t.Errorf("the endpoint is used again, though its connection had gone; %v", err)
 	}

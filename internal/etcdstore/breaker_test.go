@@ -450,6 +450,26 @@ func requestsGetADeadline(t *testing.T) {
 	w.cancel()
 }
 
+func TestASessionIsClosedWhenItsWorkersHaveEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWired()
+		hold, closed := make(chan struct{}), make(chan struct{})
+		w.workers.Go(func() { <-hold }) // which tells of something yet
+		go func() {
+			w.shut()
+			close(closed)
+		}()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("somebody is still told of a session that is closed")
+		default:
+		}
+		close(hold)
+		<-closed
+	})
+}
+
 func TestAValueThatCannotBeTakenAlongIsWarnedOf(t *testing.T) {
 	w := newWired()
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"127.0.0.1:1"}, Logger: zap.NewNop()})

@@ -153,7 +153,7 @@ func (s *Store) https() bool {
 	return strings.HasPrefix(s.cfg.Endpoints[0], "https:") || strings.HasPrefix(s.cfg.Endpoints[0], "unixs:")
 }
 
-// is reports whether err is one of the targets: etcd's typed errors, which stand for their gRPC forms too unless err wraps one.
+// is reports whether err is one of the targets. One of etcd's typed errors stands for its gRPC form too, but for one that err wraps.
 func is(err error, targets ...error) bool {
 	for _, t := range targets {
 		if errors.Is(rpctypes.Error(err), t) {

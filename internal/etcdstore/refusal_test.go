@@ -169,13 +169,20 @@ func TestUnreachableEtcdIsNamedAsTheReason(t *testing.T) {
 	}
 }
 
-// A permission that is taken away in the middle of a term is told, and its return is noticed.
-func TestPermissionTakenAwayEndsTheTermUntilItIsGivenBack(t *testing.T) {
+// workersBed is a bed in an etcd with passwords. Its own client may do everything, and its stores come as a user with a role.
+func workersBed(t *testing.T) *bed {
+	t.Helper()
 	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
 	root, err := etcd.ClientConfig()
 	must(t, err)
 	b := newBedWith(t, root)
 	b.change = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
+	return b
+}
+
+// A permission that is taken away in the middle of a term is told, and its return is noticed.
+func TestPermissionTakenAwayEndsTheTermUntilItIsGivenBack(t *testing.T) {
+	b := workersBed(t)
 	a := b.join("a", 2*time.Second, nil)
 	first := a.awaitPhase(election.Leader)
 	end := clientv3.GetPrefixRangeEnd("/elector/")
@@ -211,12 +218,8 @@ func TestAValueThatHasGoneDoesNotKeepTheLeadFromANewLease(t *testing.T) {
 
 // The value's key is not among the candidates' keys, and a role may come to lack it alone.
 func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
-	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
-	root, err := etcd.ClientConfig()
-	must(t, err)
-	b := newBedWith(t, root)
-	b.change = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
-	s := b.seat(etcd.Endpoints(), 5*time.Second)
+	b := workersBed(t)
+	s := b.seat(nil, 5*time.Second)
 	won := await(t, "the win", s.campaign(b.ctx()))
 	claim := s.claim(won.won)
 	put := election.ValuePut{Token: claim.Token, Bytes: []byte("here"), ContentType: "text/plain", Revision: election.AnyRevision}
@@ -239,17 +242,13 @@ func TestLeadDoesNotHangOnThePermissionForTheValue(t *testing.T) {
 
 // Who has never seen a value does not ask for it again and again, and is told all the same that it may not read it.
 func TestAnElectorThatMayNotReadTheValueIsTold(t *testing.T) {
-	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
-	root, err := etcd.ClientConfig()
-	must(t, err)
-	b := newBedWith(t, root)
-	b.change = func(c *etcdstore.Config) { c.User, c.Password = "worker", "right" }
+	b := workersBed(t)
 	own, all := b.prefix()+"/", "/elector/"
-	_, err = b.client.RoleGrantPermission(b.ctx(), "worker", own, clientv3.GetPrefixRangeEnd(own), clientv3.PermissionType(clientv3.PermReadWrite))
+	_, err := b.client.RoleGrantPermission(b.ctx(), "worker", own, clientv3.GetPrefixRangeEnd(own), clientv3.PermissionType(clientv3.PermReadWrite))
 	must(t, err)
 	_, err = b.client.RoleRevokePermission(b.ctx(), "worker", all, clientv3.GetPrefixRangeEnd(all))
 	must(t, err)
-	s := b.seat(etcd.Endpoints(), time.Minute)
+	s := b.seat(nil, time.Minute)
 	event(s, func(e election.Refused) bool { return strings.Contains(e.Why, "readwrite on the value's key too") })
 }
 
@@ -281,15 +280,12 @@ func TestAPutThatIsOvertakenIsMadeAnew(t *testing.T) {
 // Whether the value may be read is found out while nobody asks, and that it may be written again.
 func TestPermissionForTheValueIsToldAsItIs(t *testing.T) {
 	t.Parallel()
-	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
-	root, err := etcd.ClientConfig()
-	must(t, err)
-	b := newBedWith(t, root)
+	b := workersBed(t)
 	var told requests
 	b.change = func(c *etcdstore.Config) { c.User, c.Password, c.Requests = "worker", "right", told.tell }
-	s := b.seat(etcd.Endpoints(), 3*time.Second)
+	s := b.seat(nil, 3*time.Second)
 	claim := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
-	_, err = b.client.Put(b.ctx(), b.valueKey(), record.EncodeValue(election.ValuePut{Bytes: []byte("v"), Token: claim.Token}))
+	_, err := b.client.Put(b.ctx(), b.valueKey(), record.EncodeValue(election.ValuePut{Bytes: []byte("v"), Token: claim.Token}))
 	must(t, err)
 	event(s, func(e election.ValueSeen) bool { return e.Value != nil })
 	role := func(key, end string, permission clientv3.PermissionType) {
@@ -340,10 +336,7 @@ func TestPermissionForTheValueIsToldAsItIs(t *testing.T) {
 
 // Who waits asks for nothing, its watches go on without permission to read, and so do its keep-alives.
 func TestCandidateThatWaitsIsToldThatItIsRefused(t *testing.T) {
-	etcd := startEtcd(t, devetcd.Options{Auth: &devetcd.Auth{User: "worker", Password: "right", Prefix: "/elector/"}})
-	root, err := etcd.ClientConfig()
-	must(t, err)
-	b := newBedWith(t, root)
+	b := workersBed(t)
 	as := func(user, password string, told *requests) func(*etcdstore.Config) {
 		return func(c *etcdstore.Config) { c.User, c.Password, c.Requests = user, password, told.tell }
 	}

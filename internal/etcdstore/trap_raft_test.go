@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -179,38 +178,6 @@ func TestALeaseThatTheKeyHasLeftIsKeptAliveNoLonger(t *testing.T) {
 			t.Fatalf("renewed is %x, and the key is on %x", e.Renewal.Lease, rb.Grant.Lease)
 		}
 	}
-}
-
-func TestASessionThatIsClosedTellsNothingMore(t *testing.T) {
-	b := trapEtcd(t)
-	var requested requests
-	b.config = func(c *etcdstore.Config) { c.Requests = requested.tell }
-	telling, hold := make(chan struct{}), make(chan struct{})
-	var told atomic.Bool
-	first := sync.OnceFunc(func() {
-		close(telling)
-		<-hold
-		told.Store(true)
-	})
-	session, _, err := b.Store("a", "1").Open(b.ctx(), request(time.Minute, func(ev election.Event) {
-		if _, ok := ev.(election.Observed); ok {
-			first()
-		}
-	}))
-	must(t, err)
-	await(t, "the first event", telling)
-	closed := make(chan struct{})
-	go func() {
-		session.Close(true, election.Claim{})
-		if !told.Load() {
-			t.Error("the session is closed, and somebody is still told of it")
-		}
-		close(closed)
-	}()
-	requested.await(t, "revoke OK", 1)
-	time.Sleep(100 * time.Millisecond) // in which one that waits for nobody has closed; one that waits does so for ever
-	close(hold)
-	await(t, "the end", closed)
 }
 
 func isOver(e election.Event) bool { _, ok := e.(election.SessionOver); return ok }

@@ -63,6 +63,29 @@ func TestEveryKindOfMutantIsKilledByTheTestsThatReachIt(t *testing.T) {
 	}
 }
 
+func TestBehindATestThatFailsOnlyInCompanyTheOthersAreTried(t *testing.T) {
+	src, err := load("./testdata/sample")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, dir := src.find(), t.TempDir()
+	i := slices.IndexFunc(f.mutants, func(m mutant) bool { return m.key == "sample.go Account.take: n > 10 → false" })
+	overlay, err := src.instrument(f.edits, len(f.mutants), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := build(t.Context(), src, overlay, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"TestCompanyOne", "TestCompanyTwo", "TestTake"} { // as they stand in the file, and run
+		b.tests = append(b.tests, test{name: name, reaches: map[int]bool{f.mutants[i].place: true}})
+	}
+	if v := b.judge(t.Context(), f.mutants[i], true); v.by != "TestTake" {
+		t.Errorf("noticed by %q", v.by)
+	}
+}
+
 func TestExplanations(t *testing.T) {
 	const text = `# a comment
 

@@ -8,6 +8,18 @@ import (
 
 var noon = time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC)
 
+var company int
+
+// Each of the two passes alone, and the second of them in one process does not.
+func TestCompanyOne(t *testing.T) { inCompany(t) }
+func TestCompanyTwo(t *testing.T) { inCompany(t) }
+
+func inCompany(t *testing.T) {
+	if company++; company > 1 {
+		t.Error("not alone")
+	}
+}
+
 func TestOpen(t *testing.T) {
 	if a := open("a", noon); a != (Account{Owner: "a", Open: true, Until: noon}) {
 		t.Error(a)

@@ -173,8 +173,15 @@ func askAll(ctx context.Context, workers *sync.WaitGroup, p *process, token int6
 }
 
 func TestLeaderAndTokenStayWhileAllCredentialsAreRotated(t *testing.T) {
-	t.Run("simple tokens", func(t *testing.T) { rotateAll(t, devetcd.Options{AuthTokenTTL: 2 * time.Second}) })
-	t.Run("JWT", func(t *testing.T) { rotateAll(t, devetcd.Options{AuthToken: jwt(t, 2*time.Second)}) })
+	for name, opts := range map[string]devetcd.Options{
+		"simple tokens": {AuthTokenTTL: 2 * time.Second},
+		"JWT":           {AuthToken: jwt(t, 2*time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rotateAll(t, opts)
+		})
+	}
 }
 
 func rotateAll(t *testing.T, opts devetcd.Options) {

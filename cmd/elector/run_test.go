@@ -145,6 +145,7 @@ func TestCommandIsDeadBeforeAnotherLeads(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e := startEtcd(t, devetcd.Options{})
 			var between []time.Duration
 			for i := range trials() {

@@ -154,7 +154,7 @@ func shortForm() bool {
 // stateCap bounds a scope; one that meets it is reported as capped.
 func stateCap() int {
 	if shortForm() {
-		return 10_000
+		return 4000
 	}
 	return 2_000_000
 }

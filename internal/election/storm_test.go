@@ -131,7 +131,7 @@ func (s *storm) poll(stop <-chan struct{}) {
 // processes replaced. Each run's faults come from a seed; ELECTOR_STORM_SEEDS says how many, and
 // ELECTOR_STORM_SEED repeats the faults of one (not the order of what happens at one instant).
 func TestRandomFaultsBreakNoPromise(t *testing.T) {
-	seeds := uint64(40)
+	seeds := uint64(16)
 	if text := os.Getenv("ELECTOR_STORM_SEEDS"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {

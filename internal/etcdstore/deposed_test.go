@@ -278,6 +278,7 @@ func (u *unbound) renew(ctx context.Context, f *unboundFleet) {
 // confirmed with the successor meanwhile. Whoever counts renewals of a lease from an older raft term
 // says yes after its key has gone; an elector has long bound its key to a new lease.
 func TestElectorOutlivesTheRevokesOfAWokenEtcdLeader(t *testing.T) {
+	t.Parallel()
 	const ttl = 5 * time.Second
 	const rounds = 16 // about two in five show it
 	etcd := startCluster(t, 3, devetcd.Options{})

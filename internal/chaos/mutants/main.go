@@ -75,8 +75,8 @@ func repository() (string, error) {
 	return top, os.Chdir(top)
 }
 
-// gate runs every mutant and tells what came of it, two at a time: first what only computes, then what lives by the clock,
-// which mostly waits.
+// gate runs every mutant and tells what came of it: first what only computes, two at a time, then what lives by the clock,
+// four at a time, since that mostly waits.
 func gate(ctx context.Context, top string, todo []mutant, out io.Writer) (missed int) {
 	began := time.Now()
 	var mu sync.Mutex // guards missed and out
@@ -96,6 +96,9 @@ func gate(ctx context.Context, top string, todo []mutant, out io.Writer) (missed
 	for _, slow := range []bool{false, true} {
 		var all sync.WaitGroup
 		slots := make(chan struct{}, 2)
+		if slow {
+			slots = make(chan struct{}, 4)
+		}
 		for _, m := range todo {
 			for _, c := range m.caught {
 				if c.slow == slow {

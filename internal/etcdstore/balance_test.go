@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/base"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -219,10 +220,25 @@ func TestAnEndpointThatLosesItsConnectionIsLeft(t *testing.T) {
 		if o.connected(more); more[o.among(more)] != used {
 			t.Errorf("%s is left for one that came later", used)
 		}
+		for _, other := range all {
+			if other == used {
+				continue
+			}
+			if o.leave(other); all[o.among(all)] != used {
+				t.Errorf("%s is left because a request failed at %s", used, other)
+			}
+		}
 		o.connected(nil)
 		if i := o.among(all[:1]); i != 0 {
 			t.Error("the only one is not used again")
 		}
+	}
+}
+
+func TestWhatAnEndpointCannotTakeIsHandedOn(t *testing.T) {
+	p := &picker{from: &oneEndpoint{turn: map[string]uint64{}}, names: []string{"a"}, ready: []balancer.Picker{base.NewErrPicker(balancer.ErrNoSubConnAvailable)}}
+	if _, err := p.Pick(balancer.PickInfo{}); err != balancer.ErrNoSubConnAvailable { // upon which gRPC picks again
+		t.Errorf("%v", err)
 	}
 }
 

@@ -135,6 +135,14 @@ func TestAStreamIsGivenUpWhenItIsSilentThoughItOwesAnAnswer(t *testing.T) {
 		if got := fmt.Sprint(w.requests); got != "[watch Unavailable watch Unavailable watch Unavailable]" || len(w.events) != 0 {
 			t.Errorf("counted %s, said %v", got, w.events)
 		}
+		s, inner := w.open(t, pb.Watch_Watch_FullMethodName)
+		if err := s.SendMsg(create); err != nil {
+			t.Fatal(err)
+		}
+		inner.come <- created
+		if err := s.RecvMsg(&pb.WatchResponse{}); err != nil || w.watchPatience.now() != 5250*time.Millisecond {
+			t.Errorf("after an answer the patience is %v; %v", w.watchPatience.now(), err)
+		}
 		w.cancel()
 	})
 }
@@ -259,26 +267,75 @@ func TestWhatIsOwedIsOwedAfterAnotherMessageToo(t *testing.T) {
 }
 
 func TestAWatchWithAStaleTokenEndsItsStream(t *testing.T) {
-	for reason, want := range map[string]error{
-		rpctypes.ErrorDesc(rpctypes.ErrGRPCInvalidAuthToken): errStale, rpctypes.ErrorDesc(rpctypes.ErrGRPCAuthOldRevision): errStale,
-		rpctypes.ErrorDesc(rpctypes.ErrGRPCPermissionDenied): nil, "": nil,
+	denial := rpctypes.ErrorDesc(rpctypes.ErrGRPCPermissionDenied)
+	for _, row := range []struct {
+		reason string
+		newer  bool // the client has got another token since
+		want   error
+	}{
+		{rpctypes.ErrorDesc(rpctypes.ErrGRPCInvalidAuthToken), false, errStale},
+		{rpctypes.ErrorDesc(rpctypes.ErrGRPCAuthOldRevision), false, errStale},
+		{denial, false, nil},
+		{denial, true, errStale},
+		{"", false, nil},
+		{"", true, nil},
 	} {
 		for _, cancelled := range []bool{true, false} {
 			w := newWired()
+			w.tokens.Store(1)
 			s, inner := w.open(t, pb.Watch_Watch_FullMethodName)
+			if row.newer {
+				w.tokens.Add(1)
+			}
 			inner.come <- func(m any) error {
 				r := m.(*pb.WatchResponse)
-				r.Canceled, r.CancelReason = cancelled, reason
+				r.Canceled, r.CancelReason = cancelled, row.reason
 				return nil
 			}
-			expected := want
+			expected := row.want
 			if !cancelled {
 				expected = nil
 			}
 			if err := s.RecvMsg(&pb.WatchResponse{}); err != expected {
-				t.Errorf("%q, cancelled %v: %v", reason, cancelled, err)
+				t.Errorf("%q, another token since %v, cancelled %v: %v", row.reason, row.newer, cancelled, err)
 			}
 			w.cancel()
+		}
+	}
+}
+
+func TestAStreamThatHasComeToALearnerGoesToAnotherEndpoint(t *testing.T) {
+	for _, row := range []struct{ comes, want error }{{rpctypes.ErrGRPCNotSupportedForLearner, errLearner}, {rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCNoLeader}} {
+		w := newWired()
+		s, inner := w.open(t, pb.Watch_Watch_FullMethodName)
+		inner.come <- func(any) error { return row.comes }
+		if err := s.RecvMsg(&pb.WatchResponse{}); err != row.want {
+			t.Errorf("%v becomes %v, want %v", row.comes, err, row.want)
+		}
+		w.cancel()
+	}
+}
+
+func TestARequestThatHasComeToALearnerIsMadeAgain(t *testing.T) {
+	learner, no := rpctypes.ErrGRPCNotSupportedForLearner, errors.New("no")
+	for _, row := range []struct {
+		answers []error // the last one again and again
+		calls   int
+	}{
+		{[]error{nil}, 1},
+		{[]error{no}, 1},
+		{[]error{learner, learner, nil}, 3},
+		{[]error{learner, no}, 2},
+		{[]error{learner}, 7}, // all endpoints may be left twice
+	} {
+		ss := &session{store: &Store{cfg: Config{Endpoints: []string{"a", "b", "c"}}}}
+		calls := 0
+		answer := func() error {
+			calls++
+			return row.answers[min(calls, len(row.answers))-1]
+		}
+		if err := ss.serve(answer); calls != row.calls || err != row.answers[len(row.answers)-1] {
+			t.Errorf("answers %v: %d calls, want %d; %v", row.answers, calls, row.calls, err)
 		}
 	}
 }
@@ -386,6 +443,7 @@ func requestsGetADeadline(t *testing.T) {
 		password string
 		options  []grpc.CallOption
 	}
+	var takes time.Duration // in the bubble, where time costs nothing
 	call := func(ctx context.Context, req any, answer error) error {
 		return w.unary(ctx, "/etcdserverpb.Lease/LeaseGrant", req, nil, nil, func(ctx context.Context, _ string, req, _ any, _ *grpc.ClientConn, opts ...grpc.CallOption) error {
 			deadline, _ := ctx.Deadline()
@@ -393,6 +451,7 @@ func requestsGetADeadline(t *testing.T) {
 			if a, ok := req.(*pb.AuthenticateRequest); ok {
 				got.password = a.Name + ":" + a.Password
 			}
+			time.Sleep(takes)
 			return answer
 		})
 	}
@@ -434,6 +493,17 @@ func requestsGetADeadline(t *testing.T) {
 			t.Errorf("after %T, %v it is told %d times that it may read, want %d", row.req, row.answer, told, row.told)
 		}
 	}
+	takes = 2 * time.Second
+	for _, row := range []struct {
+		answer error
+		crowd  int64
+	}{{no, 1}, {nil, 1000}} {
+		w.crowd.Store(1)
+		if _ = call(limited, &pb.RangeRequest{}, row.answer); w.crowd.Load() != row.crowd {
+			t.Errorf("after two seconds for %v: a crowd of %d, want %d", row.answer, w.crowd.Load(), row.crowd)
+		}
+	}
+	takes = 0
 	w.requests = nil
 	if err := call(limited, &pb.RangeRequest{}, no); err != no || w.logged.Len() != 0 {
 		t.Errorf("%v, logged %q", err, w.logged.String())

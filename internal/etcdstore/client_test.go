@@ -41,8 +41,9 @@ func TestWhatTheClientLogsIsForDebuggingWithItsFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := store.log
+	log.Warn("without fields")
 	log.With(zap.String("of", "all")).Warn("said", zap.Int("count", 7))
-	for _, want := range []string{"level=DEBUG", `msg="etcd client: said"`, "of=all", "count=7", "etcd_level=warn"} {
+	for _, want := range []string{"level=DEBUG", `msg="etcd client: without fields"`, `msg="etcd client: said"`, "of=all", "count=7", "etcd_level=warn"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%s is not in %s", want, &out)
 		}

@@ -1,6 +1,7 @@
 package etcdstore
 
 import (
+	"errors"
 	"net"
 	"path/filepath"
 	"testing"
@@ -33,6 +34,9 @@ func TestConnectionsToSocketsAreToldApart(t *testing.T) {
 	}
 	if _, err := all[1].Write([]byte("x")); err != nil {
 		t.Errorf("the second has: %v", err)
+	}
+	if err := all[0].Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed once more: %v", err)
 	}
 	if len(c.open) != 1 {
 		t.Errorf("%d connections are known", len(c.open))

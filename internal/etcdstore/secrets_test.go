@@ -98,7 +98,7 @@ func TestHalfARotationLeavesThePairBeforeInForce(t *testing.T) {
 	if got := s.certificates(); len(got) != 1 || got[0].File != r.cert || !got[0].NotAfter.Equal(noon.Add(time.Hour)) {
 		t.Errorf("certificates %+v", got)
 	}
-	if log := r.log.String(); !strings.Contains(log, "were read anew") || strings.Contains(log, "ends soon") {
+	if log := r.log.String(); strings.Count(log, "were read anew") != 1 || strings.Contains(log, "ends soon") {
 		t.Errorf("log %s", log)
 	}
 }
@@ -211,6 +211,8 @@ func TestWhatKeepsFilesFromBeingUsedIsToldUntilTheyCanBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.news = make(chan struct{}, 1)
+	now := noon
+	s.now = func() time.Time { return now }
 	for _, step := range []struct {
 		what     string
 		do       func()
@@ -219,6 +221,8 @@ func TestWhatKeepsFilesFromBeingUsedIsToldUntilTheyCanBe(t *testing.T) {
 		password string
 	}{
 		{"nothing", func() {}, "", false, "one"},
+		{"a clock that is set past the end", func() { now = noon.Add(91 * 24 * time.Hour) }, "the client certificate in use cannot be used any more", true, "one"},
+		{"the clock set right", func() { now = noon }, "", true, "one"},
 		{"half a pair", func() { r.write("", r.key, noon, noon) }, "new certificates for etcd cannot be used", true, "one"},
 		{"still half", func() {}, "new certificates for etcd cannot be used", false, "one"},
 		{"a pair", good, "", true, "one"},
@@ -266,7 +270,11 @@ func TestABundlesLifeIsThatOfTheCertificateThatEndsLast(t *testing.T) {
 		both[i] = string(text)
 	}
 	r.cfg.CACert = filepath.Join(t.TempDir(), "ca")
-	for _, bundle := range []string{both[0] + both[1], both[1] + both[0]} {
+	key, err := os.ReadFile(r.key) // which is no certificate
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bundle := range []string{both[0] + both[1], both[1] + both[0], both[0] + string(key) + both[1]} {
 		if begins, ends := lastOf([]byte(bundle)); !begins.Equal(from) || !ends.Equal(to) {
 			t.Errorf("from %v to %v, want %v and %v", begins, ends, from, to)
 		}
@@ -279,11 +287,13 @@ func TestABundlesLifeIsThatOfTheCertificateThatEndsLast(t *testing.T) {
 			t.Errorf("certificates %+v", got)
 		}
 	}
-	if err := os.Remove(r.cert); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.open(); err == nil || !strings.Contains(err.Error(), "put it there, or name another") {
-		t.Errorf("without its certificate: %v", err)
+	for _, missing := range []struct{ setting, file string }{{"--etcd-key", r.key}, {"--etcd-cert", r.cert}} {
+		if err := os.Remove(missing.file); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.open(); err == nil || !strings.Contains(err.Error(), missing.setting) || !strings.Contains(err.Error(), "put it there, or name another") {
+			t.Errorf("without the file of %s: %v", missing.setting, err)
+		}
 	}
 	if err := os.Mkdir(r.cert, 0o700); err != nil {
 		t.Fatal(err)

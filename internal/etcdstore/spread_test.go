@@ -66,6 +66,7 @@ func TestTheTimeWithinWhichACrowdAsksGrowsWithIt(t *testing.T) {
 		{11, 0, 10 * joinEach},
 		{11, 1, 20 * joinEach},
 		{11, 1000, ttl},
+		{2, 1000, joinEach << 8},
 		{10_000, 0, ttl / 2},
 		{10_000, 1, ttl},
 		{10_000, 1000, ttl},
@@ -220,6 +221,7 @@ func TestWatchersThatFailAgainAndAgainComeBackMoreSeldom(t *testing.T) {
 		{errWatchEnded, 5, 10 * time.Second, 2500 * time.Millisecond},
 		{errWatchEnded, 1000, 10 * time.Second, 2500 * time.Millisecond},
 		{errWatchEnded, 1000, 2 * time.Second, 500 * time.Millisecond},
+		{errWatchEnded, 1000, time.Hour, watchPause << 8},
 		{refused, 1, 10 * time.Second, 5 * time.Second},
 	} {
 		if got := longestPause(c.err, c.failures, c.ttl); got != c.want {

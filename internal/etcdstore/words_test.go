@@ -128,6 +128,8 @@ func TestAnAlertIsRememberedUntilAConnectionIsOfUse(t *testing.T) {
 		{[]said{{err: alert}, {n: 1}}, ""},
 		{[]said{{n: 1}, {err: alert}}, "tls: bad certificate"},
 		{[]said{{err: io.EOF}}, ""},
+		{[]said{{}}, ""}, // nothing has come, and nothing is wrong
+		{[]said{{err: alert}, {}}, "tls: bad certificate"},
 	} {
 		s := &secrets{}
 		for _, r := range c.reads {

@@ -200,12 +200,15 @@ func TestAWinTellsTheRaftTermInWhichItWasAnswered(t *testing.T) {
 	b, way, endpoints := behind(t)
 	s := b.seat(endpoints, time.Minute)
 	settled := s.opened.Grant.Reply.RaftTerm
-	way.alter(func(_, answer any) error {
+	way.alter(func(request, answer any) error {
 		switch a := answer.(type) {
 		case *pb.TxnResponse:
 			a.Header.RaftTerm += 7
 		case *pb.RangeResponse:
 			a.Header.RaftTerm += 7
+			if string(request.(*pb.RangeRequest).Key) == s.opened.Key {
+				t.Error("who was not refused looks at its own key")
+			}
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package etcdstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -116,7 +117,7 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	const ttl = 10 * time.Second
+	const ttl = 24 * time.Hour
 	clock := &skippingClock{}
 	s, err := New(Config{
 		Endpoints: e.Endpoints(), DialTimeout: ttl, Prefix: "/elector", Namespace: "default", Election: "cut",
@@ -128,8 +129,8 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 	put := make(chan struct{}, 16)
 	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: ttl, Alive: func() bool { return true }, Sink: func(ev election.Event) {
 		if e, ok := ev.(election.OwnKeyPut); ok {
-			if e.Session != 1 {
-				t.Errorf("the key of session %d is told of", e.Session)
+			if e.Session != 1 || e.Key.Token == 0 {
+				t.Errorf("told is %+v", e)
 			}
 			put <- struct{}{}
 		}
@@ -180,6 +181,85 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 	}
 	if _, err := ss.Campaign(t.Context()); err != nil || !ss.won.Load() {
 		t.Errorf("%v; has led: %v", err, ss.won.Load())
+	}
+	if ss.client.GetLogger() != s.log {
+		t.Error("the client logs elsewhere")
+	}
+
+	ss.cut = 8
+	ss.crowd.Store(1 << 40) // who rests is not to keep the session's end waiting
+	rested := make(chan error, 1)
+	go func() {
+		_, err := ss.Campaign(context.Background())
+		rested <- err
+	}()
+	opened.Close(false, election.Claim{})
+	select {
+	case err := <-rested:
+		if !errors.Is(err, election.ErrSessionEnded) {
+			t.Errorf("a campaign that rested when its session ended: %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("a campaign rests after its session has ended")
+	}
+	for len(put) > 0 {
+		<-put
+	}
+	if ss.tellOwnKey(); len(put) > 0 {
+		t.Error("a session that has ended tells of its key")
+	}
+	if err := ss.askWatching(ss.key); !errors.Is(err, errNoAnswer) {
+		t.Errorf("a watch of a session that has ended: %v", err)
+	}
+}
+
+// Whoever comes to be the next one has nobody to spare any more.
+func TestTheNextCandidateIsNoCrowd(t *testing.T) {
+	e, err := devetcd.Start(t.Context(), devetcd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	s, err := New(Config{
+		Endpoints: e.Endpoints(), DialTimeout: time.Minute, Prefix: "/elector", Namespace: "default", Election: "next",
+		Identity: "w", Incarnation: "i", TTL: time.Minute, Clock: &skippingClock{}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan int, 64)
+	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: time.Minute, Alive: func() bool { return true }, Sink: func(ev election.Event) {
+		if e, ok := ev.(election.Observed); ok {
+			seen <- e.Standing
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close(false, election.Claim{})
+	ss := opened.(*session)
+	if _, err := ss.Campaign(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for standing := range seen {
+		if standing > 0 {
+			break
+		}
+	}
+	other := s.prefix + "/behind"
+	if _, err := ss.client.Put(t.Context(), other, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ss.client.Put(t.Context(), ss.key, "changed"); err != nil { // so that it looks once more
+		t.Fatal(err)
+	}
+	for standing := range seen {
+		if standing == 2 { // what it has seen before is in force
+			break
+		}
+	}
+	if crowd := ss.crowd.Load(); crowd != 0 {
+		t.Errorf("it leads, and has a crowd of %d before it", crowd)
 	}
 }
 

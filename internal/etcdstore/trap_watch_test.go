@@ -155,6 +155,45 @@ func TestAKeyThatWasOnlyReadIsMissedWhenItGoes(t *testing.T) {
 	event(s, anyOf[election.OwnKeyDeleted])
 }
 
+func TestAKeyThatWasOnlyWatchedIsMissedWhenItGoes(t *testing.T) {
+	b := trapEtcd(t)
+	l, through := linked(t, b.client.Endpoints()[0])
+	s := b.seat(through, time.Minute)
+	event(s, anyOf[election.Observed])
+	_, err := b.client.Put(b.ctx(), s.opened.Key, "")
+	must(t, err)
+	event(s, anyOf[election.OwnKeyPut])
+	b.compactBehind(l, func() { b.Delete(s.opened.Key) })
+	event(s, anyOf[election.OwnKeyDeleted])
+}
+
+// After a watch that failed the key is read, and watched from there on: not from where etcd remembers nothing of any more.
+func TestTheOwnKeyIsWatchedFromWhereItWasRead(t *testing.T) {
+	b, way, endpoints := behind(t)
+	way.blind.Store(true)
+	s := b.seat(endpoints, time.Minute)
+	event(s, anyOf[election.InTouch]) // by a read, since nothing else comes
+	put, err := b.client.Put(b.ctx(), s.opened.Key, "")
+	must(t, err)
+	_, err = b.client.Compact(b.ctx(), put.Header.Revision)
+	must(t, err)
+	for range 2 { // the first may have been read before
+		event(s, anyOf[election.OwnKeyPut])
+	}
+	failed := make(chan struct{}, 64)
+	way.deny(func(request any) error {
+		if r, ok := request.(*pb.RangeRequest); ok && string(r.Key) == s.opened.Key {
+			failed <- struct{}{}
+			return errNo
+		}
+		return nil
+	})
+	await(t, "a read that fails", failed)
+	way.blind.Store(false)
+	b.Delete(s.opened.Key)
+	event(s, anyOf[election.OwnKeyDeleted])
+}
+
 // Whoever writes such a value may write many.
 func TestAStrangeValueIsWarnedOfOnce(t *testing.T) {
 	b := trapEtcd(t)
@@ -236,8 +275,17 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 		_, err := b.client.Put(b.ctx(), key(i), "")
 		must(t, err)
 	}
+	fail.Store(true)
 	s := b.seat(endpoints, ttl)
 	event(s, anyOf[election.Observed])
+	_, err := b.client.Put(b.ctx(), "filler", "")
+	must(t, err)
+	await(t, "a first look, which fails", looks)
+	fail.Store(false)
+	await(t, "a look after it", looks)
+	for len(looks) > 0 {
+		<-looks
+	}
 	untold := func() {
 		t.Helper()
 		for renewals := 0; renewals < 3; {
@@ -288,7 +336,7 @@ func TestInALargeElectionOnlyTheNextOneWatchesTheLeader(t *testing.T) {
 	}
 	b.Delete(key(0))
 	told("the leader has gone", 69)
-	_, err := b.client.Put(b.ctx(), key(1), "changed")
+	_, err = b.client.Put(b.ctx(), key(1), "changed")
 	must(t, err)
 	told("the leader has written", 69)
 	b.Delete(key(1))

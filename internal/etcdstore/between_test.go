@@ -455,6 +455,11 @@ func TestAPutOfTheValueTellsWhatWasPutOrWhatFailed(t *testing.T) {
 	if err != nil || string(v.Bytes) != "v" || v.ContentType != put.ContentType || v.Token != claim.Token || v.Revision <= claim.Token {
 		t.Errorf("put as %+v, %v", v, err)
 	}
+	other := claim
+	other.Token--
+	if v, err := s.PutValue(b.ctx(), other, put); !errors.Is(err, election.ErrTokenMismatch) || v != nil {
+		t.Errorf("with another token: %+v, %v", v, err)
+	}
 	way.deny(func(q any) error {
 		if writes(q, b.valueKey()) {
 			return errNo

@@ -123,7 +123,18 @@ func TestWhoAsksIsToldAgainWhatCannotBeUsed(t *testing.T) {
 		}
 	}
 	look := func() { s.look() }
-	for step, do := range []func(){look, look, (&Store{secrets: s}).Reread, look} {
+	backAndAway := func() {
+		r.write(r.cert, r.key, noon, noon.Add(time.Hour))
+		r.put(r.cfg.PasswordFile, "two\n")
+		look()
+		for _, file := range []string{r.cert, r.cfg.PasswordFile} {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look()
+	}
+	for step, do := range []func(){look, look, (&Store{secrets: s}).Reread, look, backAndAway} {
 		do()
 		want := 1 + step/2
 		for _, says := range []string{"certificates for etcd cannot be used", "password for etcd cannot be read anew"} {
@@ -283,6 +294,7 @@ func TestABundlesLifeIsThatOfTheCertificateThatEndsLast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		_ = s.certificates() // whoever asks once may ask again
 		if got := s.certificates(); len(got) != 2 || got[0].File != r.cfg.CACert || !got[0].NotAfter.Equal(to) || got[1].File != r.cert {
 			t.Errorf("certificates %+v", got)
 		}

@@ -180,4 +180,4 @@ func TestALeaseThatTheKeyHasLeftIsKeptAliveNoLonger(t *testing.T) {
 	}
 }
 
-func isOver(e election.Event) bool { _, ok := e.(election.SessionOver); return ok }
+func isOver(e election.Event) bool { return e == election.SessionOver{Session: 1} }

@@ -116,6 +116,13 @@ type said struct {
 
 func (s *said) Read([]byte) (int, error) { return s.n, s.err }
 
+func TestAHandshakeIsOneOfTLS(t *testing.T) {
+	h := &handshakes{secrets: &secrets{}}
+	if info := h.Clone().Info(); info.SecurityProtocol != "tls" { // by which gRPC knows that a request is not sent in clear
+		t.Errorf("%+v", info)
+	}
+}
+
 func TestAnAlertIsRememberedUntilAConnectionIsOfUse(t *testing.T) {
 	alert := errors.New("remote error: tls: bad certificate")
 	for _, c := range []struct {

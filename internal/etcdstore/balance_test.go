@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/base"
@@ -19,6 +20,9 @@ import (
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
+
+	"github.com/elector-dev/elector/internal/election"
+	"github.com/elector-dev/elector/internal/record"
 )
 
 // endpoint is a server that counts what it is asked, and fails if told to.
@@ -269,7 +273,7 @@ func TestKeepAlivesSpeakForTheWatchesOfTheirConnectionAlone(t *testing.T) {
 		{on(0), on(0), false},
 		{on(1), on(1), true},
 	} {
-		ss := &session{}
+		ss := &session{req: election.OpenRequest{Sink: func(election.Event) {}}}
 		ss.watching.Store(c.watching)
 		ss.renewing.Store(c.renewing)
 		if got := ss.oneConnection(); got != c.want {
@@ -283,10 +287,11 @@ func TestKeepAlivesSpeakForTheWatchesOfTheirConnectionAlone(t *testing.T) {
 			}
 			return n
 		}
+		ss.showValue(nil)
 		if n, want := asked(), map[bool]int{true: 3, false: 9}[c.want]; n != want {
 			t.Errorf("watches on %v, keep-alives on %v: %d signs of life in three TTLs, want %d", c.watching, c.renewing, n, want)
 		}
-		if ss.shares.Store(true); asked() != 9 {
+		if ss.showValue(&mvccpb.KeyValue{Value: []byte(record.EncodeValue(election.ValuePut{Token: 7}))}); asked() != 9 {
 			t.Errorf("where there is a value it asks for %d signs of life in three TTLs", asked())
 		}
 	}

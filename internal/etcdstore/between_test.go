@@ -248,6 +248,9 @@ func TestCallsOfASessionThatHasEndedSaySo(t *testing.T) {
 	if _, err := s.Confirm(b.ctx(), election.Claim{}); err == nil {
 		t.Error("a closed session confirms")
 	}
+	if q, err := s.Candidates(b.ctx()); err == nil || !strings.HasPrefix(err.Error(), "read the queue") {
+		t.Errorf("a closed session tells of %+v, %v", q, err)
+	}
 }
 
 // An unanswered confirmation must be told from one that says no.
@@ -424,7 +427,10 @@ func TestARebindTakesTheValueAlongOrGoesWithoutIt(t *testing.T) {
 				want = claim.Lease
 			}
 			if len(v.Kvs) != 1 || election.LeaseID(v.Kvs[0].Lease) != want {
-				t.Errorf("the value is %v, want it on %x", v.Kvs, int64(want))
+				t.Fatalf("the value is %v, want it on %x", v.Kvs, int64(want))
+			}
+			if writes := v.Kvs[0].Version; writes != 2 && !row.denied {
+				t.Errorf("the value was put and taken along with %d writes", writes)
 			}
 			if n := warned.Load(); n != 0 && !row.denied {
 				t.Errorf("%d warnings", n)
@@ -561,6 +567,9 @@ func TestWhatASessionLeavesIsRemovedByTheNextThatCan(t *testing.T) {
 	}
 	way.deny(func(any) error { return nil })
 	s.Close(false, election.Claim{Lease: s.opened.Grant.Lease})
+	if !b.alive(s.opened.Grant.Lease) {
+		t.Error("a session that was to release nothing has")
+	}
 	s.reopen(time.Minute)
 	if n := there(); n != 0 {
 		t.Errorf("%d of three are left", n)

@@ -168,6 +168,9 @@ func TestPagesOfALargeQueueStaySmall(t *testing.T) {
 		}
 	}
 	s := b.seat(nil, time.Minute)
+	if n := s.opened.Standing; n != others {
+		t.Errorf("%d are counted as the session begins, of %d", n, others)
+	}
 	before := told.count("range OK")
 	q := within(t, s.Candidates)
 	if q.Total != others || len(q.Standings) != others {

@@ -49,13 +49,42 @@ func TestThatTheLeadCouldNotBePassedOnIsTold(t *testing.T) {
 	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
 	b.Stand("heir", "1")
 	way.deny(func(request any) error {
-		if r, ok := request.(*pb.TxnRequest); ok && len(r.Success) > 0 && r.Success[0].GetRequestDeleteRange() != nil {
+		if removes(request) {
 			return errNo
 		}
 		return nil
 	})
 	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err == nil || !strings.Contains(err.Error(), "pass the lead on") {
 		t.Errorf("%v", err)
+	}
+}
+
+// removes reports whether a request is a transaction that deletes something first.
+func removes(request any) bool {
+	r, ok := request.(*pb.TxnRequest)
+	return ok && len(r.Success) > 0 && r.Success[0].GetRequestDeleteRange() != nil
+}
+
+func TestTheLeadIsPassedOnThoughACandidateLeavesMeanwhile(t *testing.T) {
+	b, way, endpoints := behind(t)
+	s := b.seat(endpoints, time.Minute)
+	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	b.Stand("between", "1")
+	b.Stand("heir", "1")
+	tries := 0
+	way.deny(func(request any) error {
+		if removes(request) {
+			if tries++; tries == 1 {
+				b.Delete(b.prefix() + "/stand-in-1")
+			}
+		}
+		return nil
+	})
+	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err != nil || tries != 2 {
+		t.Errorf("after %d tries: %v", tries, err)
+	}
+	if b.stands(s.opened.Key) || !b.stands(b.prefix()+"/stand-in-2") {
+		t.Error("the heir does not lead")
 	}
 }
 
@@ -70,6 +99,9 @@ func TestTheLeadIsPassedOnToAForeignCandidateAndNotOverOne(t *testing.T) {
 	b.Stand("heir", "1")
 	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err != election.ErrForeignBetween {
 		t.Errorf("over a foreign candidate: %v", err)
+	}
+	if err := s.Pass(b.ctx(), election.Claim{Token: own.Token - 1}, election.Candidate{Identity: "foreign"}); err != election.ErrTokenMismatch {
+		t.Errorf("of another term: %v", err)
 	}
 	must(t, s.Pass(b.ctx(), own, election.Candidate{Identity: "foreign"}))
 	if !b.stands(b.prefix()+"/stand-in-1") || b.stands(s.opened.Key) {

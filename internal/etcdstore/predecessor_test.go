@@ -257,6 +257,53 @@ func TestOnlyTheLeasesOfADeadProcessGoWithItsKey(t *testing.T) {
 	}
 }
 
+func TestALeaseOfADeadProcessThatCannotBeRevokedIsLeftToTheNextSession(t *testing.T) {
+	b, way, endpoints := behind(t)
+	d := b.leaveKey()
+	way.deny(func(q any) error {
+		if r, ok := q.(*pb.LeaseRevokeRequest); ok && r.ID == int64(d.Lease) {
+			return errNo
+		}
+		return nil
+	})
+	b.change = func(c *etcdstore.Config) { c.Predecessors = []election.Predecessor{d.Predecessor} }
+	s := b.seat(endpoints, time.Minute)
+	await(t, "its end", d.forgot)
+	if b.stands(d.Key) || !b.alive(d.Lease) {
+		t.Errorf("the key stands: %v; its lease, which could not be revoked: %v", b.stands(d.Key), b.alive(d.Lease))
+	}
+	way.deny(func(any) error { return nil })
+	if s.removes(); b.alive(d.Lease) {
+		t.Error("its lease is left")
+	}
+}
+
+func TestASessionEndsThoughItCannotReleaseTheKeyOfADeadProcess(t *testing.T) {
+	b, way, endpoints := behind(t)
+	d := b.leaveKey()
+	tried := make(chan struct{}, 1)
+	way.deny(func(q any) error {
+		if r, ok := q.(*pb.RangeRequest); !ok || string(r.Key) != d.Key {
+			return nil
+		}
+		select {
+		case tried <- struct{}{}:
+		default:
+		}
+		return errNo
+	})
+	b.change = func(c *etcdstore.Config) { c.Predecessors = []election.Predecessor{d.Predecessor} }
+	s := b.seat(endpoints, time.Minute)
+	await(t, "a try", tried)
+	ended := make(chan struct{})
+	go func() {
+		s.Close(true, election.Claim{})
+		close(ended)
+	}()
+	await(t, "the session's end", ended)
+	still(t, "forgotten", d.forgot)
+}
+
 // onALease writes to the key of a dead process under another lease.
 func (b *bed) onALease(d *dead, text string) clientv3.LeaseID {
 	b.t.Helper()

@@ -252,13 +252,16 @@ func TestAnElectorThatMayNotReadTheValueIsTold(t *testing.T) {
 	event(s, func(e election.Refused) bool { return strings.Contains(e.Why, "readwrite on the value's key too") })
 }
 
-// Between the reading of the value and the put somebody else may write it.
+// Between the reading of the value and the put somebody else may write there, be it a value or not.
 func TestAPutThatIsOvertakenIsMadeAnew(t *testing.T) {
 	b := trapEtcd(t)
 	var overtake atomic.Pointer[func()]
 	b.change = func(c *etcdstore.Config) {
 		c.Requests = func(op, _ string) {
-			if f := overtake.Swap(nil); f != nil && op == "txn" {
+			if op != "txn" {
+				return
+			}
+			if f := overtake.Swap(nil); f != nil {
 				(*f)()
 			}
 		}
@@ -266,14 +269,22 @@ func TestAPutThatIsOvertakenIsMadeAnew(t *testing.T) {
 	s := b.seat(nil, time.Minute)
 	claim := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
 	event(s, anyOf[election.OwnKeyPut])
-	write := func() {
-		_, err := b.client.Put(b.ctx(), b.valueKey(), record.EncodeValue(election.ValuePut{Bytes: []byte("theirs"), Token: 1}))
+	put := election.ValuePut{Token: claim.Token, Bytes: []byte("ours"), ContentType: "text/plain", Revision: election.AnyRevision}
+	for _, theirs := range []string{record.EncodeValue(election.ValuePut{Bytes: []byte("theirs"), Token: 1}), "no value at all"} {
+		write := func() {
+			_, err := b.client.Put(b.ctx(), b.valueKey(), theirs)
+			must(t, err)
+		}
+		overtake.Store(&write)
+		v, err := s.PutValue(b.ctx(), claim, put)
+		if err != nil || string(v.Bytes) != "ours" || overtake.Load() != nil {
+			t.Fatalf("%+v, %v", v, err)
+		}
+		r, err := b.client.Get(b.ctx(), b.valueKey())
 		must(t, err)
-	}
-	overtake.Store(&write)
-	v, err := s.PutValue(b.ctx(), claim, election.ValuePut{Token: claim.Token, Bytes: []byte("ours"), ContentType: "text/plain", Revision: election.AnyRevision})
-	if err != nil || string(v.Bytes) != "ours" || overtake.Load() != nil {
-		t.Errorf("%+v, %v", v, err)
+		if kv := r.Kvs[0]; string(kv.Value) != record.EncodeValue(put) || kv.ModRevision != v.Revision {
+			t.Errorf("%q is there from revision %d, and said to be put is %+v", kv.Value, kv.ModRevision, v)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/base"
@@ -156,7 +157,8 @@ func TestRequestsGoToOneEndpointUntilOneFailsThere(t *testing.T) {
 		e.fail(nil)
 	}
 	for _, failing := range []error{
-		status.Error(codes.Unavailable, "no leader"), status.Error(codes.DeadlineExceeded, "late"), status.Error(codes.Unavailable, "again"),
+		status.Error(codes.Unavailable, "no leader"), status.Error(codes.DeadlineExceeded, "late"), rpctypes.ErrGRPCNotSupportedForLearner,
+		status.Error(codes.Unavailable, "again"),
 	} {
 		used, err := ask()
 		if err != nil {

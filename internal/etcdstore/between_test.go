@@ -232,6 +232,11 @@ func TestCallsOfASessionThatHasEndedSaySo(t *testing.T) {
 		t.Errorf("a campaign that was given up: %v", got.err)
 	}
 	s.Close(true, election.Claim{})
+	for len(s.events) > 0 {
+		if e := <-s.events; isOver(e) {
+			t.Errorf("who has closed a session is told %+v", e)
+		}
+	}
 	if got := await(t, "the end of the campaign", waits); !errors.Is(got.err, election.ErrSessionEnded) {
 		t.Errorf("a campaign whose session was closed: %v", got.err)
 	}

@@ -298,6 +298,13 @@ func TestABundlesLifeIsThatOfTheCertificateThatEndsLast(t *testing.T) {
 		if got := s.certificates(); len(got) != 2 || got[0].File != r.cfg.CACert || !got[0].NotAfter.Equal(to) || got[1].File != r.cert {
 			t.Errorf("certificates %+v", got)
 		}
+		r.put(r.cfg.CACert, both[0])
+		if got := s.certificates(); !got[0].NotAfter.Equal(noon.Add(time.Hour)) {
+			t.Errorf("those before are told of: %+v", got)
+		}
+	}
+	if _, err := readFile("etcd-cacert", r.cfg.CACert+"/in-a-file"); err == nil || !strings.Contains(err.Error(), "look at its disk") {
+		t.Errorf("a file in a file: %v", err)
 	}
 	for _, missing := range []struct{ setting, file string }{{"--etcd-key", r.key}, {"--etcd-cert", r.cert}} {
 		if err := os.Remove(missing.file); err != nil {

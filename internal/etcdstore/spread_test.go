@@ -227,9 +227,10 @@ func TestTheNextCandidateIsNoCrowd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := make(chan int, 64)
+	seen, look := make(chan int, 64), make(chan struct{})
 	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: time.Minute, Alive: func() bool { return true }, Sink: func(ev election.Event) {
 		if e, ok := ev.(election.Observed); ok {
+			<-look
 			seen <- e.Standing
 		}
 	}})
@@ -238,6 +239,10 @@ func TestTheNextCandidateIsNoCrowd(t *testing.T) {
 	}
 	defer opened.Close(false, election.Claim{})
 	ss := opened.(*session)
+	crowd := ss.crowd.Load()
+	if close(look); crowd != 1 {
+		t.Errorf("as it begins, alone, its crowd is %d", crowd)
+	}
 	if _, err := ss.Campaign(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +263,7 @@ func TestTheNextCandidateIsNoCrowd(t *testing.T) {
 			break
 		}
 	}
-	if crowd := ss.crowd.Load(); crowd != 0 {
+	if crowd = ss.crowd.Load(); crowd != 0 {
 		t.Errorf("it leads, and has a crowd of %d before it", crowd)
 	}
 }
@@ -302,6 +307,7 @@ func TestWatchersThatFailAgainAndAgainComeBackMoreSeldom(t *testing.T) {
 		{errWatchEnded, 1000, 10 * time.Second, 2500 * time.Millisecond},
 		{errWatchEnded, 1000, 2 * time.Second, 500 * time.Millisecond},
 		{errWatchEnded, 1000, time.Hour, watchPause << 8},
+		{errWatchEnded, 1, watchPause, watchPause},
 		{refused, 1, 10 * time.Second, 5 * time.Second},
 	} {
 		if got := longestPause(c.err, c.failures, c.ttl); got != c.want {

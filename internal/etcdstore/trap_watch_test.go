@@ -192,6 +192,45 @@ func TestTheOwnKeyIsWatchedFromWhereItWasRead(t *testing.T) {
 	way.blind.Store(false)
 	b.Delete(s.opened.Key)
 	event(s, anyOf[election.OwnKeyDeleted])
+	put, err = b.client.Put(b.ctx(), s.opened.Key, "") // by whom ever, which is nothing to a session whose key has gone
+	must(t, err)
+	event(s, func(e election.Event) bool {
+		if own, ok := e.(election.OwnKeyPut); ok {
+			t.Errorf("told is %+v", own)
+		}
+		seen, ok := e.(election.Observed)
+		return ok && seen.Leader.Token == put.Header.Revision
+	})
+}
+
+// A plain program may campaign with an empty value.
+func TestWhoComesWithAnEmptyValueIsSeen(t *testing.T) {
+	b := trapEtcd(t)
+	s := b.seat(nil, time.Minute)
+	event(s, anyOf[election.Observed])
+	put, err := b.client.Put(b.ctx(), b.prefix()+"/plain", "")
+	must(t, err)
+	event(s, func(e election.Observed) bool { return e.Leader.Token == put.Header.Revision })
+}
+
+// Who is next, or stands alone, does not wait before it looks who leads.
+func TestTheNextOneLooksAtOnceWhenTheLeaderHasGone(t *testing.T) {
+	b := trapEtcd(t)
+	s := b.seat(nil, time.Minute)
+	event(s, anyOf[election.Observed])
+	soon := 0
+	for i := range 10 {
+		put, err := b.client.Put(b.ctx(), fmt.Sprintf("%s/%03d", b.prefix(), i), "")
+		must(t, err)
+		event(s, func(e election.Observed) bool { return e.Leader.Token == put.Header.Revision })
+		b.Delete(fmt.Sprintf("%s/%03d", b.prefix(), i))
+		if e := event(s, func(e election.Observed) bool { return e.Predecessor != 0 }); e.Reply.Sent.Sub(e.Predecessor) < 20*time.Millisecond {
+			soon++
+		}
+	}
+	if soon < 5 {
+		t.Errorf("%d of 10 times it looked at once", soon)
+	}
 }
 
 // Whoever writes such a value may write many.
@@ -477,13 +516,24 @@ func TestWatchesThatAlwaysFailAreTakenUpAfterAPause(t *testing.T) {
 	way.blind.Store(true)
 	var told requests
 	b.change = func(c *etcdstore.Config) { c.Requests = told.tell }
+	var ofOwn atomic.Int64
+	way.deny(func(request any) error {
+		if r, ok := request.(*pb.RangeRequest); ok && strings.HasPrefix(string(r.Key), b.prefix()+"/") && len(r.Key) > len(b.prefix()+"/") {
+			ofOwn.Add(1)
+		}
+		return nil
+	})
 	s := b.seat(endpoints, time.Minute)
-	began := now()
+	began, looks := now(), int64(0)
 	for told.count("range OK") < 40 { // three watches read before they begin anew
 		event(s, anyOf[election.Observed])
+		looks++
 	}
 	if took := now().Sub(began); took < 300*time.Millisecond {
 		t.Errorf("forty reads in %v", took)
+	}
+	if n := ofOwn.Load(); n > 5*looks {
+		t.Errorf("the own key is read %d times, and %d times who leads", n, looks)
 	}
 }
 

@@ -120,7 +120,7 @@ func (ss *session) observe() {
 				deleted = ss.now()
 				ss.rest(ss.inCrowd(lookEach, 0)) // the end of the watch is a request as well
 			}
-			return e.Type == clientv3.EventTypeDelete || string(e.Kv.Value) != value
+			return len(r.Kvs) == 0 || e.Type == clientv3.EventTypeDelete || string(e.Kv.Value) != value
 		}, append(opts, clientv3.WithRev(r.Header.Revision+1))...)
 		if err != nil && !ss.pause(err, 1) {
 			return

@@ -482,6 +482,52 @@ func TestAPutOfTheValueTellsWhatWasPutOrWhatFailed(t *testing.T) {
 	}
 }
 
+func TestAnOpeningThatIsGivenUpAtItsLastAnswerGivesNoSession(t *testing.T) {
+	b, _, endpoints := behind(t)
+	ctx, giveUp := context.WithCancel(b.ctx())
+	defer giveUp()
+	b.change = func(c *etcdstore.Config) {
+		c.Requests = func(op, _ string) {
+			if op == "grant" {
+				giveUp()
+			}
+		}
+	}
+	s, _, err := b.storeAt("seat", time.Minute, endpoints).Open(ctx, request(time.Minute, func(election.Event) {}))
+	if err == nil {
+		s.Close(true, election.Claim{})
+		t.Error("a session is opened for one that has given it up")
+	}
+}
+
+// gRPC would dial at once, again and again.
+func TestAMemberThatIsAwayIsDialledWithPauses(t *testing.T) {
+	b, _, endpoints := behind(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var dialled atomic.Int64
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dialled.Add(1)
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-served })
+	s := b.seat(append(endpoints, "http://"+l.Addr().String()), 2*time.Second)
+	for range 3 {
+		event(s, anyOf[election.Renewed])
+	}
+	if n := dialled.Load(); n < 2 || n > 30 {
+		t.Errorf("dialled %d times in two seconds", n)
+	}
+}
+
 // opensAt opens a session of the bed's store, and returns how it was opened or why not.
 func (b *bed) opensAt(endpoints []string) (election.Store, election.Session, election.Opened, error) {
 	b.t.Helper()

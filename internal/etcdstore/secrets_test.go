@@ -299,7 +299,7 @@ func TestABundlesLifeIsThatOfTheCertificateThatEndsLast(t *testing.T) {
 			t.Errorf("certificates %+v", got)
 		}
 		r.put(r.cfg.CACert, both[0])
-		if got := s.certificates(); !got[0].NotAfter.Equal(noon.Add(time.Hour)) {
+		if got := (&Store{secrets: s}).Certificates(); !got[0].NotAfter.Equal(noon.Add(time.Hour)) {
 			t.Errorf("those before are told of: %+v", got)
 		}
 	}
@@ -364,6 +364,12 @@ func TestFilesAreLookedAtMoreOftenWhileSomethingIsAmissWithThem(t *testing.T) {
 			}
 			time.Sleep(time.Nanosecond) // the look that the hint asks for is over
 			synctest.Wait()
+		}
+		good()
+		secrets.hint()
+		synctest.Wait()
+		if len(told) != 1 {
+			t.Error("a hint is not followed at once")
 		}
 		close(ended)
 		<-done

@@ -172,8 +172,12 @@ func TestTheOwnKeyIsWatchedFromWhereItWasRead(t *testing.T) {
 	b, way, endpoints := behind(t)
 	way.blind.Store(true)
 	s := b.seat(endpoints, time.Minute)
-	event(s, anyOf[election.InTouch]) // by a read, since nothing else comes
-	put, err := b.client.Put(b.ctx(), s.opened.Key, "")
+	if e := event(s, anyOf[election.InTouch]); e.Sent <= s.opened.First.Sent || e.Session != 1 { // by a read, since nothing else comes
+		t.Errorf("told is %+v", e)
+	}
+	_, err := b.client.Put(b.ctx(), s.opened.Key, "")
+	must(t, err)
+	put, err := b.client.Put(b.ctx(), "filler", "")
 	must(t, err)
 	_, err = b.client.Compact(b.ctx(), put.Header.Revision)
 	must(t, err)

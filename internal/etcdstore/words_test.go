@@ -116,6 +116,15 @@ type said struct {
 
 func (s *said) Read([]byte) (int, error) { return s.n, s.err }
 
+func TestARecordTellsWhoseItIs(t *testing.T) {
+	since := time.Date(2026, 11, 28, 5, 0, 0, 0, time.UTC)
+	text := encodeRecord(Config{Identity: "w", Incarnation: "i", Version: "v1"}, since)
+	got := standing(&mvccpb.KeyValue{Value: []byte(text), CreateRevision: 7})
+	if got.Identity != "w" || got.Incarnation != "i" || got.Token != 7 || got.Version != "v1" || !got.Since.Equal(since) {
+		t.Errorf("%+v of %s", got, text)
+	}
+}
+
 func TestAHandshakeIsOneOfTLS(t *testing.T) {
 	h := &handshakes{secrets: &secrets{}}
 	if info := h.Clone().Info(); info.SecurityProtocol != "tls" { // by which gRPC knows that a request is not sent in clear

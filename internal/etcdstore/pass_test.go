@@ -43,6 +43,25 @@ func TestLeadIsNotPassedOnInAQueueThatHasChanged(t *testing.T) {
 	}
 }
 
+func TestTheLeadStaysWhenTheHeirLeavesMeanwhile(t *testing.T) {
+	b, way, endpoints := behind(t)
+	s := b.seat(endpoints, time.Minute)
+	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+	b.Stand("heir", "1")
+	way.deny(func(request any) error {
+		if removes(request) {
+			b.Delete(b.prefix() + "/stand-in-1")
+		}
+		return nil
+	})
+	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err != election.ErrNotStanding {
+		t.Errorf("to one that has gone: %v", err)
+	}
+	if !b.stands(s.opened.Key) {
+		t.Error("nobody leads")
+	}
+}
+
 func TestThatTheLeadCouldNotBePassedOnIsTold(t *testing.T) {
 	b, way, endpoints := behind(t)
 	s := b.seat(endpoints, time.Minute)

@@ -307,7 +307,7 @@ func TestWatchersThatFailAgainAndAgainComeBackMoreSeldom(t *testing.T) {
 		{errWatchEnded, 1000, 10 * time.Second, 2500 * time.Millisecond},
 		{errWatchEnded, 1000, 2 * time.Second, 500 * time.Millisecond},
 		{errWatchEnded, 1000, time.Hour, watchPause << 8},
-		{errWatchEnded, 1, watchPause, watchPause},
+		{errWatchEnded, 2, watchPause, watchPause},
 		{refused, 1, 10 * time.Second, 5 * time.Second},
 	} {
 		if got := longestPause(c.err, c.failures, c.ttl); got != c.want {

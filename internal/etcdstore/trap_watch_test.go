@@ -217,6 +217,17 @@ func TestWhoComesWithAnEmptyValueIsSeen(t *testing.T) {
 	event(s, func(e election.Observed) bool { return e.Leader.Token == put.Header.Revision })
 }
 
+func TestTheOwnKeyIsNobodysPredecessor(t *testing.T) {
+	b := trapEtcd(t)
+	s := b.seat(nil, time.Minute)
+	won := await(t, "the win", s.campaign(b.ctx())).won
+	event(s, func(e election.Observed) bool { return e.Leader.Token == won.Token })
+	b.Delete(s.opened.Key)
+	if e := event(s, anyOf[election.Observed]); e.Predecessor != 0 || e.Leader.Token != 0 {
+		t.Errorf("told is %+v", e)
+	}
+}
+
 // Who is next, or stands alone, does not wait before it looks who leads.
 func TestTheNextOneLooksAtOnceWhenTheLeaderHasGone(t *testing.T) {
 	b := trapEtcd(t)

@@ -294,7 +294,10 @@ func TestABundlesLifeIsThatOfTheCertificateThatEndsLast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = s.certificates() // whoever asks once may ask again
+		anew := strings.Count(r.log.String(), "were read anew")
+		if _ = s.certificates(); strings.Count(r.log.String(), "were read anew") != anew {
+			t.Error("what was read as it began is read anew")
+		}
 		if got := s.certificates(); len(got) != 2 || got[0].File != r.cfg.CACert || !got[0].NotAfter.Equal(to) || got[1].File != r.cert {
 			t.Errorf("certificates %+v", got)
 		}

@@ -113,6 +113,9 @@ func TestWhoAsksIsToldAgainWhatCannotBeUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if s.config(); strings.Contains(r.log.String(), "were read anew") {
+		t.Errorf("what was read as it began is read anew: %s", &r.log)
+	}
 	s.reread()
 	if n := strings.Count(r.log.String(), "were read anew"); n != 1 || len(s.news) != 1 {
 		t.Errorf("read anew %d times, news for who attends: %d: %s", n, len(s.news), &r.log)
@@ -294,10 +297,7 @@ func TestABundlesLifeIsThatOfTheCertificateThatEndsLast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		anew := strings.Count(r.log.String(), "were read anew")
-		if _ = s.certificates(); strings.Count(r.log.String(), "were read anew") != anew {
-			t.Error("what was read as it began is read anew")
-		}
+		_ = s.certificates() // whoever asks once may ask again
 		if got := s.certificates(); len(got) != 2 || got[0].File != r.cfg.CACert || !got[0].NotAfter.Equal(to) || got[1].File != r.cert {
 			t.Errorf("certificates %+v", got)
 		}

@@ -137,7 +137,7 @@ func TestTheOwnKeyIsWatchedOnAfterCompaction(t *testing.T) {
 	}
 	_, err := b.client.Put(b.ctx(), b.valueKey(), record.EncodeValue(election.ValuePut{Bytes: []byte("v"), Token: 7}))
 	must(t, err)
-	event(s, func(e election.ValueSeen) bool { return e.Value != nil && e.Value.Token == 7 })
+	event(s, func(e election.ValueSeen) bool { return e.Session == 1 && e.Value != nil && e.Value.Token == 7 })
 }
 
 // The first that is heard of the key may be how it stands after a watch that failed.

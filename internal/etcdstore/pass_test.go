@@ -43,38 +43,32 @@ func TestLeadIsNotPassedOnInAQueueThatHasChanged(t *testing.T) {
 	}
 }
 
-func TestTheLeadStaysWhenTheHeirLeavesMeanwhile(t *testing.T) {
-	b, way, endpoints := behind(t)
-	s := b.seat(endpoints, time.Minute)
-	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
-	b.Stand("heir", "1")
-	way.deny(func(request any) error {
-		if removes(request) {
-			b.Delete(b.prefix() + "/stand-in-1")
-		}
-		return nil
-	})
-	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err != election.ErrNotStanding {
-		t.Errorf("to one that has gone: %v", err)
-	}
-	if !b.stands(s.opened.Key) {
-		t.Error("nobody leads")
-	}
-}
-
-func TestThatTheLeadCouldNotBePassedOnIsTold(t *testing.T) {
-	b, way, endpoints := behind(t)
-	s := b.seat(endpoints, time.Minute)
-	own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
-	b.Stand("heir", "1")
-	way.deny(func(request any) error {
-		if removes(request) {
-			return errNo
-		}
-		return nil
-	})
-	if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err == nil || !strings.Contains(err.Error(), "pass the lead on") {
-		t.Errorf("%v", err)
+func TestTheLeadStaysWhenItCannotBePassedOn(t *testing.T) {
+	for name, row := range map[string]struct {
+		meanwhile func(*bed) error // between the reading of the queue and the transaction
+		says      string
+	}{
+		"etcd refuses":    {func(*bed) error { return errNo }, "pass the lead on"},
+		"the heir leaves": {func(b *bed) error { b.Delete(b.prefix() + "/stand-in-1"); return nil }, election.ErrNotStanding.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, way, endpoints := behind(t)
+			s := b.seat(endpoints, time.Minute)
+			own := s.claim(await(t, "the win", s.campaign(b.ctx())).won)
+			b.Stand("heir", "1")
+			way.deny(func(request any) error {
+				if removes(request) {
+					return row.meanwhile(b)
+				}
+				return nil
+			})
+			if err := s.Pass(b.ctx(), own, election.Candidate{Identity: "heir", Incarnation: "1"}); err == nil || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("%v", err)
+			}
+			if !b.stands(s.opened.Key) {
+				t.Error("nobody leads")
+			}
+		})
 	}
 }
 

@@ -111,35 +111,47 @@ func (c *skippingClock) Now() election.Instant {
 	return election.Instant(time.Hour + time.Duration(c.skipped.Load()))
 }
 
-func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
+// storeAlone starts etcd for a store.
+func storeAlone(t *testing.T, ttl time.Duration, clock election.Clock) *Store {
+	t.Helper()
 	e, err := devetcd.Start(t.Context(), devetcd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
-	const ttl = 24 * time.Hour
-	clock := &skippingClock{}
+	t.Cleanup(e.Close)
 	s, err := New(Config{
-		Endpoints: e.Endpoints(), DialTimeout: ttl, Prefix: "/elector", Namespace: "default", Election: "cut",
+		Endpoints: e.Endpoints(), DialTimeout: ttl, Prefix: "/elector", Namespace: "default", Election: "alone",
 		Identity: "w", Incarnation: "i", TTL: ttl, Clock: clock, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// sessionOf opens a session of a store, which is closed at the test's end if not before.
+func sessionOf(t *testing.T, s *Store, sink election.Sink) *session {
+	t.Helper()
+	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: s.cfg.TTL, Alive: func() bool { return true }, Sink: sink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { opened.Close(false, election.Claim{}) })
+	return opened.(*session)
+}
+
+func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
+	clock := &skippingClock{}
+	s := storeAlone(t, 24*time.Hour, clock)
 	put := make(chan struct{}, 16)
-	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: ttl, Alive: func() bool { return true }, Sink: func(ev election.Event) {
+	ss := sessionOf(t, s, func(ev election.Event) {
 		if e, ok := ev.(election.OwnKeyPut); ok {
 			if e.Session != 1 || e.Key.Token == 0 {
 				t.Errorf("told is %+v", e)
 			}
 			put <- struct{}{}
 		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opened.Close(false, election.Claim{})
-	ss := opened.(*session)
+	})
 	ss.tellOwnKey()
 	if len(put) > 0 {
 		t.Error("a key is told of that is not there")
@@ -160,7 +172,7 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 	defer cancel()
 	go func() {
 		<-put
-		clock.skipped.Add(int64(ttl) + 1)
+		clock.skipped.Add(int64(s.cfg.TTL) + 1)
 		cancel()
 	}()
 	if won, err := ss.Campaign(waiting); err == nil || ss.cut != 0 || ss.won.Load() {
@@ -193,7 +205,7 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 		_, err := ss.Campaign(context.Background())
 		rested <- err
 	}()
-	opened.Close(false, election.Claim{})
+	ss.Close(false, election.Claim{})
 	select {
 	case err := <-rested:
 		if !errors.Is(err, election.ErrSessionEnded) {
@@ -215,30 +227,14 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 
 // Whoever comes to be the next one has nobody to spare any more.
 func TestTheNextCandidateIsNoCrowd(t *testing.T) {
-	e, err := devetcd.Start(t.Context(), devetcd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	s, err := New(Config{
-		Endpoints: e.Endpoints(), DialTimeout: time.Minute, Prefix: "/elector", Namespace: "default", Election: "next",
-		Identity: "w", Incarnation: "i", TTL: time.Minute, Clock: &skippingClock{}, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := storeAlone(t, time.Minute, &skippingClock{})
 	seen, look := make(chan int, 64), make(chan struct{})
-	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: time.Minute, Alive: func() bool { return true }, Sink: func(ev election.Event) {
+	ss := sessionOf(t, s, func(ev election.Event) {
 		if e, ok := ev.(election.Observed); ok {
 			<-look
 			seen <- e.Standing
 		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opened.Close(false, election.Claim{})
-	ss := opened.(*session)
+	})
 	crowd := ss.crowd.Load()
 	if close(look); crowd != 1 {
 		t.Errorf("as it begins, alone, its crowd is %d", crowd)
@@ -269,25 +265,10 @@ func TestTheNextCandidateIsNoCrowd(t *testing.T) {
 }
 
 func TestWhatIsGoneAlreadyIsNotRemovedAgainAndAgain(t *testing.T) {
-	e, err := devetcd.Start(t.Context(), devetcd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	s, err := New(Config{
-		Endpoints: e.Endpoints(), DialTimeout: time.Minute, Prefix: "/elector", Namespace: "default", Election: "left",
-		Identity: "w", Incarnation: "i", TTL: time.Minute, Clock: &skippingClock{}, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := storeAlone(t, time.Minute, &skippingClock{})
 	s.leave(leftover{key: s.prefix + "/never"})
 	s.leave(leftover{lease: 4711})
-	opened, _, err := s.Open(t.Context(), election.OpenRequest{Number: 1, TTL: time.Minute, Alive: func() bool { return true }, Sink: func(election.Event) {}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	opened.Close(true, election.Claim{})
+	sessionOf(t, s, func(election.Event) {}).Close(true, election.Claim{})
 	if left := s.takeLeftover(); len(left) > 0 {
 		t.Errorf("left for the next session are %+v", left)
 	}

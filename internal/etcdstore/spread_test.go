@@ -142,7 +142,7 @@ func sessionOf(t *testing.T, s *Store, sink election.Sink) *session {
 
 func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 	clock := &skippingClock{}
-	s := storeAlone(t, 24*time.Hour, clock)
+	s := storeAlone(t, 10*time.Second, clock)
 	put := make(chan struct{}, 16)
 	ss := sessionOf(t, s, func(ev election.Event) {
 		if e, ok := ev.(election.OwnKeyPut); ok {
@@ -197,9 +197,29 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 	if ss.client.GetLogger() != s.log {
 		t.Error("the client logs elsewhere")
 	}
+	for len(put) > 0 {
+		<-put
+	}
+	ss.Close(false, election.Claim{})
+	if ss.tellOwnKey(); len(put) > 0 {
+		t.Error("a session that has ended tells of its key")
+	}
+	if err := ss.askWatching(ss.key); !errors.Is(err, errNoAnswer) {
+		t.Errorf("a watch of a session that has ended: %v", err)
+	}
+}
 
+func TestACampaignThatRestsIsOverWithItsSession(t *testing.T) {
+	s := storeAlone(t, 24*time.Hour, &skippingClock{}) // half of which it may rest
+	ended := make(chan struct{})
+	ss := sessionOf(t, s, func(ev election.Event) {
+		if _, ok := ev.(election.Observed); ok {
+			<-ended // so that the crowd stays
+		}
+	})
+	context.AfterFunc(ss.ctx, func() { close(ended) })
 	ss.cut = 8
-	ss.crowd.Store(1 << 40) // who rests is not to keep the session's end waiting
+	ss.crowd.Store(1 << 40)
 	rested := make(chan error, 1)
 	go func() {
 		_, err := ss.Campaign(context.Background())
@@ -213,15 +233,6 @@ func TestWhatIsRememberedOfCampaignsThatEnded(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Error("a campaign rests after its session has ended")
-	}
-	for len(put) > 0 {
-		<-put
-	}
-	if ss.tellOwnKey(); len(put) > 0 {
-		t.Error("a session that has ended tells of its key")
-	}
-	if err := ss.askWatching(ss.key); !errors.Is(err, errNoAnswer) {
-		t.Errorf("a watch of a session that has ended: %v", err)
 	}
 }
 

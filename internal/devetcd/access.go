@@ -43,17 +43,23 @@ func (a *access) ClientConfig(endpoints ...string) (clientv3.Config, error) {
 	}
 	if a.auth != nil {
 		cfg.Username, cfg.Password = "root", a.auth.rootPassword()
-		cfg.DialOptions = []grpc.DialOption{grpc.WithChainUnaryInterceptor(forgetToken)}
+		cfg.DialOptions = []grpc.DialOption{grpc.WithChainUnaryInterceptor(renewToken)}
 	}
 	return cfg, nil
 }
 
-// forgetToken helps the library with etcd up to 3.4, which refuses whoever asks for a password token with one that no
-// longer counts. The library would ask again for ever; told that there are no users it first forgets the old one.
-func forgetToken(ctx context.Context, method string, req, rep any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+// renewToken helps the library with etcd up to 3.4 and a password token that no longer counts. Whoever asks for another
+// with it is refused: the library would ask again for ever, and forgets the old one when it is told that there are no
+// users. Over TLS, a request with it is taken for one of the user whom the client certificate names, and denied what that
+// user may not do; root may do everything.
+func renewToken(ctx context.Context, method string, req, rep any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoke(ctx, method, req, rep, cc, opts...)
-	if _, ok := req.(*pb.AuthenticateRequest); ok && errors.Is(rpctypes.Error(err), rpctypes.ErrInvalidAuthToken) {
+	_, asks := req.(*pb.AuthenticateRequest)
+	switch refused := rpctypes.Error(err); {
+	case asks && errors.Is(refused, rpctypes.ErrInvalidAuthToken):
 		return rpctypes.ErrGRPCAuthNotEnabled
+	case errors.Is(refused, rpctypes.ErrPermissionDenied):
+		return rpctypes.ErrGRPCInvalidAuthToken
 	}
 	return err
 }

@@ -142,6 +142,20 @@ func TestTokensOfMemberProcessesEndAsTheOptionsSay(t *testing.T) {
 	}
 }
 
+func TestRootIsRootWhenItsTokenHasEnded(t *testing.T) {
+	testenv.Compat(t)
+	ctx := within(t, 60*time.Second)
+	const ttl = 2 * time.Second
+	c := start3(ctx, t, Options{TLS: true, Auth: &Auth{}, AuthTokenTTL: ttl})
+	root := client(ctx, t, &c.access)
+	for _, password := range []string{"one", "two"} {
+		if _, err := root.UserChangePassword(ctx, "elector", password); err != nil {
+			t.Error(err)
+		}
+		<-time.After(ttl + 2*time.Second)
+	}
+}
+
 func TestAMemberKeepsItsDataWhereTheOptionsSay(t *testing.T) {
 	ctx := within(t, 60*time.Second)
 	disk := t.TempDir()

@@ -253,11 +253,20 @@ func TestTheNextCandidateIsNoCrowd(t *testing.T) {
 	if _, err := ss.Campaign(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for standing := range seen {
-		if standing > 0 {
-			break
+	awaitStanding := func(least int) {
+		t.Helper()
+		for {
+			select {
+			case standing := <-seen:
+				if standing >= least {
+					return
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("%d are not seen", least)
+			}
 		}
 	}
+	awaitStanding(1)
 	other := s.prefix + "/behind"
 	if _, err := ss.client.Put(t.Context(), other, ""); err != nil {
 		t.Fatal(err)
@@ -265,11 +274,7 @@ func TestTheNextCandidateIsNoCrowd(t *testing.T) {
 	if _, err := ss.client.Put(t.Context(), ss.key, "changed"); err != nil { // so that it looks once more
 		t.Fatal(err)
 	}
-	for standing := range seen {
-		if standing == 2 { // what it has seen before is in force
-			break
-		}
-	}
+	awaitStanding(2) // what it has seen before is in force
 	if crowd = ss.crowd.Load(); crowd != 0 {
 		t.Errorf("it leads, and has a crowd of %d before it", crowd)
 	}

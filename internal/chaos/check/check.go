@@ -19,7 +19,7 @@
 //     and before anybody says yes with a greater token. Excepted is what was frozen together with its elector and the
 //     guard, and acts as it wakes.
 //   - I11: an elector's page is served, its stream's yes and no are answers like others, and it is live in the calm.
-//   - I12: a rotation of all secrets costs no term, if nothing else is wrong.
+//   - I12: a rotation of all secrets costs no term, if nothing else is wrong and etcd has more than one member.
 //   - I13: no process's log tells of a data race, a panic or a fatal error.
 //   - I14: a process that lives long does not take more and more goroutines, descriptors or memory.
 //   - availability and starved: somebody leads for most of the time, and the harness ran well enough to say so.

@@ -161,6 +161,16 @@ var breachesOfTheNew = func() []planted {
 			see: func(r check.Report) bool { return r.Figures.Rotations == 0 && r.Figures.RotationsOpen == 1 },
 		},
 		{
+			name: "a rotation of the only member's secrets that costs a term", want: "",
+			plan: func(f *fleet) {
+				rotated(f)
+				f.faults[len(f.faults)-1].Targets = []string{"m1"}
+				f.terms[2].to, f.terms[2].gone = 36_700, 36_800
+				f.terms = append(f.terms, leads{"b2", 14, 36_900, 70_000, 0})
+			},
+			see: func(r check.Report) bool { return r.Figures.Rotations == 0 && r.Figures.RotationsOpen == 1 },
+		},
+		{
 			name: "a data race", want: "I13",
 			edit: func(h *history.History) {
 				h.Outcries = []history.Outcry{{Process: "a-1", Line: 12, Text: "WARNING: DATA RACE"}}

@@ -5,7 +5,7 @@ import (
 )
 
 // rotations is I12: who leads when all secrets begin to be rotated leads with the same token when they have been, if
-// nothing else is wrong.
+// nothing else is wrong. Members are restarted for it in turn: where there is one alone, etcd is away meanwhile.
 func (j *judge) rotations() {
 	for i := range j.Faults {
 		f := &j.Faults[i]
@@ -13,7 +13,7 @@ func (j *judge) rotations() {
 			continue
 		}
 		t := j.leadingAt(f.From)
-		if t == nil || j.disturbed(f, t.elector, f.From.Add(-j.recovery()), f.To) || j.askedWithin(t, f.To) {
+		if t == nil || len(f.Targets) == 1 || j.disturbed(f, t.elector, f.From.Add(-j.recovery()), f.To) || j.askedWithin(t, f.To) {
 			j.report.Figures.RotationsOpen++
 			continue
 		}

@@ -427,6 +427,50 @@ func TestKeepAlivesOfALoopThatStandsStillAreNotSent(t *testing.T) {
 	w.cancel()
 }
 
+func TestADeniedRequestMayHaveComeWithATokenThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		denial, no := rpctypes.ErrGRPCPermissionDenied, errors.New("no")
+		for _, row := range []struct {
+			user, cert  string
+			age         time.Duration // of the token, when the request is sent
+			renewed     bool          // while the request is under way
+			comes, want error
+		}{
+			{"u", "c", time.Second, false, denial, rpctypes.ErrGRPCInvalidAuthToken},
+			{"u", "c", time.Second - 1, false, denial, denial},
+			{"u", "c", 0, false, denial, denial},
+			{"u", "c", 1, true, denial, rpctypes.ErrGRPCInvalidAuthToken},
+			{"u", "", time.Second, false, denial, denial},
+			{"", "c", time.Second, false, denial, denial},
+			{"u", "c", time.Second, false, no, no},
+			{"u", "c", time.Second, false, nil, nil},
+		} {
+			w := newWired()
+			w.store.cfg.User, w.store.cfg.Cert = row.user, row.cert
+			answered := func(err error) grpc.UnaryInvoker {
+				return func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error { return err }
+			}
+			token := func() {
+				if err := w.unary(t.Context(), pb.Auth_Authenticate_FullMethodName, &pb.AuthenticateRequest{}, nil, nil, answered(nil)); err != nil {
+					t.Error(err)
+				}
+			}
+			token()
+			time.Sleep(row.age) // in the bubble, where time costs nothing
+			err := w.unary(t.Context(), pb.KV_Range_FullMethodName, &pb.RangeRequest{}, nil, nil, func(ctx context.Context, method string, req, rep any, cc *grpc.ClientConn, opts ...grpc.CallOption) error {
+				if time.Sleep(1); row.renewed {
+					token()
+				}
+				return row.comes
+			})
+			if err != row.want {
+				t.Errorf("%+v: %v", row, err)
+			}
+			w.cancel()
+		}
+	})
+}
+
 func TestRequestsGetADeadlineAndThePasswordOfNow(t *testing.T) {
 	synctest.Test(t, requestsGetADeadline)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/elector-dev/elector/internal/devetcd"
 	"github.com/elector-dev/elector/internal/election"
 	"github.com/elector-dev/elector/internal/etcdstore"
+	"github.com/elector-dev/elector/internal/testenv"
 )
 
 func TestOneSilentEndpointOfThreeChangesNothing(t *testing.T) {
@@ -150,6 +151,38 @@ func TestAnExpiredPasswordTokenCostsAFollowerOneStream(t *testing.T) {
 	if !b.Look().Leading {
 		t.Error("the new leader does not lead")
 	}
+}
+
+// etcd up to 3.4 asks what the certificate's user may do when a password token has ended.
+func TestWhoseCertificateNamesAnotherIsItsPasswordsUserWhenItsTokenHasEnded(t *testing.T) {
+	testenv.Compat(t)
+	const ttl = 6 * time.Second // so that a token ends from one request to the next
+	etcd := startCluster(t, 3, devetcd.Options{
+		TLS: true, ClientCN: "somebody", Auth: &devetcd.Auth{User: "worker", Password: "right"}, AuthTokenTTL: time.Second,
+	})
+	root, err := etcd.ClientConfig()
+	must(t, err)
+	bed := newBedWith(t, root)
+	var told requests
+	credentials := func(c *etcdstore.Config) {
+		files := etcd.TLS()
+		c.User, c.Password, c.CACert, c.Cert, c.Key = "worker", "right", files.CACert, files.ClientCert, files.ClientKey
+	}
+	bed.change = func(c *etcdstore.Config) { credentials(c); c.Requests = told.tell }
+	a := bed.join("a", ttl, nil)
+	term := a.awaitPhase(election.Leader)
+	bed.change = credentials
+	b := bed.join("b", ttl, nil)
+	place := b.awaitPhase(election.Follower)
+	told.reach(t, "txn OK", told.count("txn OK")+4, a)
+	if now := a.Look(); !now.Leading || now.Token != term.Token || now.Refusal != "" {
+		t.Errorf("the leader is %+v, and was %+v", now, term)
+	}
+	if now := b.Look(); now.Lease != place.Lease || now.Refusal != "" {
+		t.Errorf("who waits is %+v, and was %+v", now, place)
+	}
+	a.leave()
+	b.awaitPhase(election.Leader)
 }
 
 func TestEveryoneComesBackAfterEtcdWasGone(t *testing.T) {

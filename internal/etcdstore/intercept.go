@@ -61,7 +61,18 @@ func (ss *session) unary(ctx context.Context, method string, req, rep any, cc *g
 		err = ss.authenticated(err)
 	}
 	ss.store.cfg.Requests(opName(method), code(err))
+	if denied(err) && ss.takenForAnother(sent) {
+		return rpctypes.ErrGRPCInvalidAuthToken // the library gets another, and asks again
+	}
 	return err
+}
+
+// takenForAnother reports whether a denied request, sent at an instant, may have come with a password token that no longer
+// counts. etcd up to 3.4 then goes by the client certificate, and asks what the user whom that names may do
+// (etcdserver/v3_server.go, AuthInfoFromCtx). A token counts for a second at least.
+func (ss *session) takenForAnother(sent election.Instant) bool {
+	got := election.Instant(ss.gotToken.Load())
+	return ss.store.cfg.User != "" && ss.store.cfg.Cert != "" && (sent < got || sent.Sub(got) >= time.Second)
 }
 
 // serve makes a request again, on the next endpoint, when it has come to a learner. That has done nothing with it, so
@@ -83,6 +94,7 @@ func (ss *session) serve(invoke func() error) error {
 func (ss *session) authenticated(err error) error {
 	switch {
 	case err == nil:
+		ss.gotToken.Store(int64(ss.now()))
 		ss.tokens.Add(1)
 	case is(err, rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision):
 		return rpctypes.ErrGRPCAuthNotEnabled

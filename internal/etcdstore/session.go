@@ -28,6 +28,7 @@ type session struct {
 
 	conns    conns
 	tokens   atomic.Int64            // password tokens that the client has got
+	gotToken atomic.Int64            // the instant when it got the latest one
 	renewing atomic.Pointer[watched] // the latest stream of keep-alives
 	watching atomic.Pointer[watched] // the latest stream of watches
 	client   *clientv3.Client        // set by open, before anything runs
